@@ -1,0 +1,180 @@
+# nmbackupfs
+#
+#   make            build the program
+#   make demo       the whole path on this machine, no account needed
+#   make test       every test; the last line is the count
+#   make help       all targets
+#
+# Variables: CC, CFLAGS, LDFLAGS, PREFIX, DESTDIR, WERROR= (empty: warnings
+# don't stop the build), SAN=address|thread|undefined (a build of its own
+# under build/), V=1 (show commands).
+
+PREFIX ?= /usr/local
+SAN ?=
+WERROR ?= -Werror
+PYTHON ?= /usr/bin/python3
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+
+version := 0.1.0
+variant := $(notdir $(firstword $(CC)))$(if $(SAN),-$(SAN))
+B := build/$(variant)
+
+ifneq ($(V),1)
+Q := @
+say = @printf '  %-5s %s\n' $(1) $(2)
+endif
+
+# ---- what may be missing on a fresh machine ---------------------------
+
+pkgs := fuse3 libcurl libcjson libsodium sqlite3 libutf8proc libxxhash
+pkgs_graphd := libmicrohttpd
+optional := libqrencode libsecret-1
+
+pkg_missing := $(shell for p in $(pkgs); do \
+	pkg-config --exists $$p 2>/dev/null || printf '%s ' $$p; done)
+pkg_have := $(foreach p,$(optional),\
+	$(if $(shell pkg-config --exists $(p) 2>/dev/null && echo y),$(p)))
+
+# ---- flags -------------------------------------------------------------
+
+warnings := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+	-Wwrite-strings -Wcast-qual -Wundef -Wvla -Wformat=2 $(WERROR)
+
+CFLAGS ?= -O2 -g
+std := -std=gnu17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64
+harden := -fPIE -fstack-protector-strong -fno-strict-overflow
+ifeq ($(SAN),)
+harden += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+endif
+ldharden := -pie -Wl,-z,relro,-z,now -Wl,--as-needed
+
+ifeq ($(SAN),address)
+sanflags := -fsanitize=address,undefined -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer
+endif
+ifeq ($(SAN),undefined)
+sanflags := -fsanitize=undefined -fno-sanitize-recover=all
+endif
+ifeq ($(SAN),thread)
+sanflags := -fsanitize=thread -fno-omit-frame-pointer
+endif
+
+pkg_cflags = $(shell pkg-config --cflags $(1) 2>/dev/null)
+pkg_libs = $(shell pkg-config --libs $(1) 2>/dev/null)
+
+defs := -DFUSE_USE_VERSION=314 -DNMB_VERSION='"$(version)"'
+defs += $(if $(filter libqrencode,$(pkg_have)),-DHAVE_QRENCODE=1)
+defs += $(if $(filter libsecret-1,$(pkg_have)),-DHAVE_LIBSECRET=1)
+
+all_pkgs := $(pkgs) $(pkg_have)
+cflags := $(std) $(warnings) $(harden) $(sanflags) $(defs) -I. \
+	$(call pkg_cflags,$(all_pkgs)) -MMD -MP -pthread
+ldflags := $(sanflags) $(ldharden) -pthread
+libs := $(call pkg_libs,$(all_pkgs)) -lm
+
+# ---- what is built -----------------------------------------------------
+
+net_src := $(sort $(wildcard net/*.c))
+auth_src := $(sort $(wildcard auth/*.c))
+fs_src := $(filter-out fs/main.c,$(sort $(wildcard fs/*.c)))
+graphd_src := $(sort $(wildcard tests/graphd/*.c))
+unit_src := $(sort $(wildcard tests/unit/test_*.c))
+unit_help := $(filter-out $(unit_src),$(sort $(wildcard tests/unit/*.c)))
+
+obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
+lib_objs := $(call obj,$(net_src) $(auth_src) $(fs_src))
+unit_bins := $(patsubst tests/unit/%.c,$(B)/unit/%,$(unit_src))
+
+.DEFAULT_GOAL := all
+.PHONY: all help check-pkgs graphd unit test demo sandbox lint format \
+	install uninstall clean
+.SECONDARY:
+
+all: check-pkgs $(B)/nmbackupfs build/nmbackupfs
+
+check-pkgs:
+ifneq ($(strip $(pkg_missing)),)
+	@for p in $(pkg_missing); do \
+		echo "missing library: $$p" \
+		"($$(contrib/install-deps.sh --package-of $$p))" >&2; done
+	@echo "run contrib/install-deps.sh to install what is missing" >&2
+	@exit 1
+endif
+
+$(B)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CFLAGS) $(cflags) -c -o $@ $<
+
+$(B)/libnmb.a: $(lib_objs)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(B)/nmbackupfs: $(B)/obj/fs/main.o $(B)/libnmb.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(ldflags) -o $@ $^ $(libs)
+
+# The name people and scripts use; always the last variant built.
+build/nmbackupfs: $(B)/nmbackupfs
+	$(Q)ln -sfn $(variant)/nmbackupfs $@
+
+graphd: $(B)/graphd
+
+$(call obj,$(graphd_src)): cflags += $(call pkg_cflags,$(pkgs_graphd))
+$(B)/graphd: $(call obj,$(graphd_src))
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(ldflags) -o $@ $^ $(libs) \
+		$(call pkg_libs,$(pkgs_graphd))
+
+# Unit tests may make the n-th allocation fail (tests/unit/alloc.h).
+wrap := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
+unit: $(unit_bins)
+$(call obj,$(unit_src) $(unit_help)): cflags += $(call pkg_cflags,$(pkgs_graphd))
+$(B)/unit/%: $(B)/obj/tests/unit/%.o $(call obj,$(unit_help)) $(B)/libnmb.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(ldflags) $(wrap) -o $@ $^ $(libs) \
+		$(call pkg_libs,$(pkgs_graphd))
+
+# ---- tests -------------------------------------------------------------
+
+test:
+	@tests/run
+
+demo:
+	@tests/demo
+
+sandbox:
+	@tests/sandbox $(DIR)
+
+lint:
+	@tests/lint
+
+format:
+	$(Q)clang-format -i $$(git ls-files '*.c' '*.h')
+
+# ---- install -----------------------------------------------------------
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(B)/nmbackupfs $(DESTDIR)$(PREFIX)/bin/nmbackupfs
+	install -d $(DESTDIR)$(PREFIX)/share/doc/nmbackupfs
+	install -m 644 README.md LICENSE CHANGELOG.md \
+		$(DESTDIR)$(PREFIX)/share/doc/nmbackupfs/
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/nmbackupfs
+	rm -rf $(DESTDIR)$(PREFIX)/share/doc/nmbackupfs
+
+clean:
+	rm -rf build
+
+help:
+	@sed -n '3,11s/^# \{0,1\}//p' Makefile
+	@echo "targets: all test demo sandbox lint format install uninstall clean"
+
+-include $(patsubst %.o,%.d,$(lib_objs) $(call obj,fs/main.c $(graphd_src) \
+	$(unit_src) $(unit_help)))

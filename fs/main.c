@@ -1,0 +1,7 @@
+#include <stdio.h>
+
+int main(void)
+{
+	puts("nmbackupfs " NMB_VERSION);
+	return 0;
+}
