@@ -1,0 +1,70 @@
+#include "fs/lock.h"
+
+#include <assert.h>
+#include <stdbool.h>
+
+static _Thread_local bool held[LOCK_RANKS];
+
+static void note_taken(enum lock_rank rank)
+{
+	for (int r = (int)rank; r < LOCK_RANKS; r++)
+		assert(!held[r]);
+	held[rank] = true;
+}
+
+static void note_dropped(enum lock_rank rank)
+{
+	assert(held[rank]);
+	held[rank] = false;
+}
+
+void lock_take(pthread_mutex_t *m, enum lock_rank rank)
+{
+	int rc;
+
+	note_taken(rank);
+	rc = pthread_mutex_lock(m);
+	assert(rc == 0);
+}
+
+void lock_drop(pthread_mutex_t *m, enum lock_rank rank)
+{
+	note_dropped(rank);
+	pthread_mutex_unlock(m);
+}
+
+void lock_wait(pthread_cond_t *c, pthread_mutex_t *m)
+{
+	assert(held[LOCK_LEAF]);
+	pthread_cond_wait(c, m);
+}
+
+void lock_read(pthread_rwlock_t *l, enum lock_rank rank)
+{
+	int rc;
+
+	note_taken(rank);
+	rc = pthread_rwlock_rdlock(l);
+	assert(rc == 0);
+}
+
+void lock_write(pthread_rwlock_t *l, enum lock_rank rank)
+{
+	int rc;
+
+	note_taken(rank);
+	rc = pthread_rwlock_wrlock(l);
+	assert(rc == 0);
+}
+
+void lock_rw_drop(pthread_rwlock_t *l, enum lock_rank rank)
+{
+	note_dropped(rank);
+	pthread_rwlock_unlock(l);
+}
+
+void lock_assert_none(void)
+{
+	for (int r = 0; r < LOCK_RANKS; r++)
+		assert(!held[r]);
+}

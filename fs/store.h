@@ -1,0 +1,77 @@
+/* fs/store.h -- the state directory's database: opening, schema, transactions.
+ *
+ * One writer, several readers (SQLite, WAL). Writing goes
+ *
+ *	rc = store_begin(store, &db);
+ *	... row calls on db ...
+ *	rc = rc < 0 ? store_rollback(store, rc) : store_commit(store);
+ *
+ * A commit survives the death of the program at once; it survives a power cut
+ * after the next store_sync(), which is cheap to share: it is one fdatasync of
+ * the log and holds no lock.
+ *
+ * Lock: store.lock, held from store_begin() to the end of the transaction;
+ * rank LOCK_STORE. Readers take no rank. Threads: any; a db handle stays with
+ * the thread that got it. */
+#ifndef NMB_STORE_H
+#define NMB_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct db;
+struct store;
+
+#define STORE_SCHEMA 1
+
+/* What the start found. */
+struct store_found {
+	bool created;     /* there was no database */
+	bool clean;       /* the last run ended in order */
+	bool rebooted;    /* the machine restarted since (or says so) */
+	bool rolled_back; /* an older copy of the database was put here, or one
+	                   * of another machine: promise 4, facts of the
+	                   * server win */
+};
+
+/* Opens `dir`/state.db (dir NULL: in memory, for tests; then only one thread
+ * may use it). Migrates older schemas in one transaction; refuses newer ones
+ * with -ENOTSUP and leaves them untouched. -EUCLEAN: damaged, untouched. */
+int store_open(const char *dir, struct store **out_s,
+               struct store_found *out_found);
+
+/* `clean`: all is settled, the next start need not scan. */
+void store_close(struct store *s, bool clean);
+
+int store_begin(struct store *s, struct db **out_db);
+int store_commit(struct store *s);
+
+/* Undoes the transaction and returns `rc`, for tail calls. */
+int store_rollback(struct store *s, int rc);
+
+/* Makes every commit before this call survive a power cut. 0 or -EIO: then
+ * nothing may be called durable any more (fsyncgate). */
+int store_sync(struct store *s);
+
+/* A reading connection: sees what is committed now. Returned soon, by the same
+ * thread. store_reader() waits only for other readers, never for the writer. */
+int store_reader(struct store *s, struct db **out_db);
+void store_reader_done(struct store *s, struct db *db);
+
+/* Small values under a name (fs/store.c documents the names). */
+int store_get_int(struct db *db, const char *key, int64_t def, int64_t *out_v);
+int store_set_int(struct db *db, const char *key, int64_t v);
+int store_get_text(struct db *db, const char *key, char *out, size_t size);
+int store_set_text(struct db *db, const char *key, const char *text);
+
+/* Full check of the file's structure; slow. 0, -EUCLEAN, -Exxx. Own reader. */
+int store_check(struct store *s);
+
+/* Numbers that are never given out twice. Content numbers hold the incarnation
+ * (one per start) in their upper half, so that not even a database restored
+ * from a backup can give one out again. Threads: any. */
+uint64_t store_next_ino(struct store *s);
+uint64_t store_next_cid(struct store *s);
+
+#endif

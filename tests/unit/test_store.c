@@ -1,0 +1,258 @@
+#include "fs/store.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "fs/db.h"
+#include "fs/node.h"
+#include "net/log.h"
+#include "tests/unit/check.h"
+
+static char dir[64];
+
+static void make_dir(void)
+{
+	strcpy(dir, "/tmp/nmb-store-XXXXXX");
+	CHECK(mkdtemp(dir) != NULL);
+}
+
+static void remove_dir(void)
+{
+	static const char *const names[] = {
+		"state.db",    "state.db-wal", "state.db-shm",
+		"incarnation", "old.db",       "incarnation.new"
+	};
+	char path[128];
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
+		unlink(path);
+	}
+	CHECK_EQ(rmdir(dir), 0);
+}
+
+static struct node make_node(uint64_t ino, uint64_t parent, const char *name)
+{
+	struct node n = { .ino = ino,
+		          .mode = 0100644,
+		          .parent = parent,
+		          .mtime = 5,
+		          .size = 12,
+		          .gen = 1,
+		          .flags = NODE_DIRTY };
+
+	strcpy(n.name, name);
+	return n;
+}
+
+static int add(struct store *s, struct node n, const char *fold)
+{
+	struct db *db;
+	int rc = store_begin(s, &db);
+
+	if (rc == 0)
+		rc = node_insert(db, &n, fold);
+	return rc < 0 ? store_rollback(s, rc) : store_commit(s);
+}
+
+static void test_rows(void)
+{
+	struct store_found found;
+	struct node n = make_node(20, NODE_ROOT, "a"), got;
+	char path[64];
+	struct store *s;
+	struct db *db;
+
+	CHECK_EQ(store_open(NULL, &s, &found), 0);
+	CHECK(found.created);
+	strcpy(n.s_id, "ID1");
+	n.s_parent = NODE_ROOT;
+	strcpy(n.s_name, "a");
+	memset(n.s_hash, 7, sizeof(n.s_hash));
+	CHECK_EQ(add(s, n, NULL), 0);
+	CHECK_EQ(add(s, make_node(21, NODE_ROOT, "a"), NULL), -EEXIST);
+	CHECK_EQ(add(s, make_node(22, NODE_ROOT, "B"), "b"), 0);
+	CHECK_EQ(add(s, make_node(23, 20, "x\xff"), NULL), 0);
+
+	CHECK_EQ(store_reader(s, &db), 0);
+	CHECK_EQ(node_get_child(db, NODE_ROOT, "a", &got), 0);
+	CHECK_MEM(&got, &n, sizeof(n));
+	CHECK_EQ(node_get_by_id(db, "ID1", &got), 0);
+	CHECK_EQ(got.ino, 20);
+	CHECK_EQ(node_get_by_id(db, "id1", &got), -ENOENT);
+	CHECK_EQ(node_get_twin(db, NODE_ROOT, "b", &got), 0);
+	CHECK_EQ(got.ino, 22);
+	CHECK_EQ(node_get_twin(db, NODE_ROOT, "a", &got), 0);
+	CHECK_EQ(node_get_occupant(db, NODE_ROOT, "a", &got), 0);
+	CHECK_EQ(node_path(db, 23, path, sizeof(path)), 0);
+	CHECK_STR(path, "/a/x\xff");
+	CHECK_EQ(node_path(db, 23, path, 4), -ENAMETOOLONG);
+	CHECK_EQ(node_path(db, NODE_ROOT, path, sizeof(path)), 0);
+	CHECK_STR(path, "/");
+	CHECK_EQ(node_is_below(db, 23, 20), 1);
+	CHECK_EQ(node_is_below(db, 20, 23), 0);
+	store_reader_done(s, db);
+	store_close(s, true);
+}
+
+static int count(void *arg, const struct node *n)
+{
+	int *seen = arg;
+
+	(void)n;
+	return ++*seen == 3;
+}
+
+static void test_each_stops_and_goes_on(void)
+{
+	struct store_found found;
+	struct store *s;
+	struct db *db;
+	int seen = 0;
+
+	CHECK_EQ(store_open(NULL, &s, &found), 0);
+	for (uint64_t i = 0; i < 10; i++) {
+		char name[8];
+
+		snprintf(name, sizeof(name), "%u", (unsigned)i);
+		CHECK_EQ(add(s, make_node(100 + i, NODE_ROOT, name), NULL), 0);
+	}
+	store_reader(s, &db);
+	CHECK_EQ(node_each_child(db, NODE_ROOT, 0, count, &seen), 0);
+	CHECK_EQ(seen, 3);
+	CHECK_EQ(node_each_child(db, NODE_ROOT, 102, count, &seen), 0);
+	CHECK_EQ(seen, 10);
+	store_reader_done(s, db);
+	store_close(s, true);
+}
+
+static void test_incarnations(void)
+{
+	struct store_found found;
+	char cmd[256];
+	struct store *s;
+	uint64_t cid;
+
+	make_dir();
+	CHECK_EQ(store_open(dir, &s, &found), 0);
+	CHECK(found.created && !found.rolled_back);
+	cid = store_next_cid(s);
+	store_close(s, true);
+	snprintf(cmd, sizeof(cmd), "cp %s/state.db %s/old.db", dir, dir);
+	CHECK_EQ(system(cmd), 0);
+
+	CHECK_EQ(store_open(dir, &s, &found), 0);
+	CHECK(!found.created && found.clean && !found.rebooted &&
+	      !found.rolled_back);
+	CHECK(store_next_cid(s) > cid);
+	cid = store_next_cid(s);
+	store_close(s, false);
+
+	CHECK_EQ(store_open(dir, &s, &found), 0);
+	CHECK(!found.clean);
+	cid = store_next_cid(s);
+	store_close(s, true);
+
+	/* last week's copy of the database */
+	snprintf(cmd, sizeof(cmd), "cp %s/old.db %s/state.db", dir, dir);
+	CHECK_EQ(system(cmd), 0);
+	CHECK_EQ(store_open(dir, &s, &found), 0);
+	CHECK(found.rolled_back);
+	CHECK(store_next_cid(s) > cid);
+	CHECK_EQ(store_check(s), 0);
+	store_close(s, true);
+	remove_dir();
+}
+
+static void write_file(const char *name, const char *text)
+{
+	char path[128];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	f = fopen(path, "w");
+	fputs(text, f);
+	fclose(f);
+}
+
+static void test_damaged(void)
+{
+	struct store_found found;
+	char junk[5000], path[128];
+	struct store *s = NULL;
+
+	make_dir();
+	memset(junk, 'x', sizeof(junk) - 1);
+	junk[sizeof(junk) - 1] = '\0';
+	write_file("state.db", junk);
+	CHECK_EQ(store_open(dir, &s, &found), -EUCLEAN);
+	snprintf(path, sizeof(path), "%s/state.db", dir);
+	CHECK_EQ(access(path, F_OK), 0); /* left as it was */
+	remove_dir();
+}
+
+static void test_newer_schema(void)
+{
+	struct store_found found;
+	struct store *s;
+	struct db *db;
+
+	make_dir();
+	CHECK_EQ(store_open(dir, &s, &found), 0);
+	CHECK_EQ(store_begin(s, &db), 0);
+	CHECK_EQ(store_set_int(db, "schema", STORE_SCHEMA + 1), 0);
+	CHECK_EQ(store_commit(s), 0);
+	store_close(s, true);
+	CHECK_EQ(store_open(dir, &s, &found), -ENOTSUP);
+	remove_dir();
+}
+
+static void test_readers_see_commits_only(void)
+{
+	struct store_found found;
+	struct store *s;
+	struct db *writer, *reader;
+	int64_t n;
+
+	make_dir();
+	CHECK_EQ(store_open(dir, &s, &found), 0);
+	CHECK_EQ(store_begin(s, &writer), 0);
+	CHECK_EQ(store_set_int(writer, "k", 7), 0);
+	CHECK_EQ(store_reader(s, &reader), 0);
+	CHECK_EQ(store_get_int(reader, "k", -1, &n), 0);
+	CHECK_EQ(n, -1);
+	CHECK_EQ(store_commit(s), 0);
+	CHECK_EQ(store_get_int(reader, "k", -1, &n), 0);
+	CHECK_EQ(n, 7);
+	store_reader_done(s, reader);
+	CHECK_EQ(store_begin(s, &writer), 0);
+	CHECK_EQ(store_set_int(writer, "k", 8), 0);
+	CHECK_EQ(store_rollback(s, -EIO), -EIO);
+	CHECK_EQ(store_reader(s, &reader), 0);
+	CHECK_EQ(store_get_int(reader, "k", -1, &n), 0);
+	CHECK_EQ(n, 7);
+	store_reader_done(s, reader);
+	CHECK_EQ(store_sync(s), 0);
+	store_close(s, true);
+	remove_dir();
+}
+
+static void quiet(void *arg, enum log_level level, const char *line)
+{
+	(void)arg;
+	(void)level;
+	(void)line;
+}
+
+int main(void)
+{
+	log_set_sink(quiet, NULL);
+	RUN(test_rows);
+	RUN(test_each_stops_and_goes_on);
+	RUN(test_incarnations);
+	RUN(test_damaged);
+	RUN(test_newer_schema);
+	RUN(test_readers_see_commits_only);
+	return check_report();
+}
