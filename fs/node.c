@@ -11,7 +11,7 @@
 /* The order that read_row() and node_insert() share. */
 #define COLUMNS                                                                \
 	"ino,parent,name,flags,mode,uid,gid,rdev,mtime,ctime,atime,size,cid,"  \
-	"gen,s_id,s_parent,s_name,s_etag,s_gen,s_size,s_hash,s_mtime,"         \
+	"gen,s_id,s_parent,s_name,s_etag,s_gen,s_size,s_len,s_hash,s_mtime,"   \
 	"s_created,gone_round,replaced_by"
 
 static int read_row(struct sqlite3_stmt *q, struct node *n)
@@ -38,12 +38,13 @@ static int read_row(struct sqlite3_stmt *q, struct node *n)
 	ok &= db_col_text(q, 17, n->s_etag, sizeof(n->s_etag));
 	n->s_gen = (uint64_t)db_col_int(q, 18);
 	n->s_size = (uint64_t)db_col_int(q, 19);
+	n->s_len = (uint64_t)db_col_int(q, 20);
 	memset(n->s_hash, 0, sizeof(n->s_hash));
-	db_col_blob(q, 20, n->s_hash, sizeof(n->s_hash));
-	n->s_mtime = db_col_int(q, 21);
-	n->s_created = db_col_int(q, 22);
-	n->gone_round = db_col_int(q, 23);
-	n->replaced_by = (uint64_t)db_col_int(q, 24);
+	db_col_blob(q, 21, n->s_hash, sizeof(n->s_hash));
+	n->s_mtime = db_col_int(q, 22);
+	n->s_created = db_col_int(q, 23);
+	n->gone_round = db_col_int(q, 24);
+	n->replaced_by = (uint64_t)db_col_int(q, 25);
 	return ok ? 0 : -EUCLEAN;
 }
 
@@ -120,7 +121,7 @@ int node_get_occupant(struct db *db, uint64_t s_parent, const char *s_name,
 #define SYNCED_VALUES(n)                                                       \
 	DB_TEXT_OR_NULL((n)->s_id), DB_INT((n)->s_parent),                     \
 		DB_TEXT((n)->s_name), DB_TEXT((n)->s_etag),                    \
-		DB_INT((n)->s_gen), DB_INT((n)->s_size),                       \
+		DB_INT((n)->s_gen), DB_INT((n)->s_size), DB_INT((n)->s_len),   \
 		DB_BLOB((n)->s_hash, NODE_HASH_SIZE), DB_INT((n)->s_mtime),    \
 		DB_INT((n)->s_created), DB_INT((n)->gone_round),               \
 		DB_INT((n)->replaced_by)
@@ -129,7 +130,7 @@ int node_insert(struct db *db, const struct node *n, const char *fold)
 {
 	return db_run(db,
 	              "INSERT INTO node(" COLUMNS ",fold) VALUES(?,?,?,?,?,?,"
-	              "?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+	              "?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
 	              DB_ARGS(DB_INT(n->ino), DB_INT_OR_NULL(n->parent),
 	                      DB_TEXT(n->name), LOCAL_VALUES(n),
 	                      SYNCED_VALUES(n), DB_TEXT(fold)));
@@ -141,10 +142,25 @@ int node_update(struct db *db, const struct node *n)
 		db,
 		"UPDATE node SET flags=?,mode=?,uid=?,gid=?,rdev=?,"
 		"mtime=?,ctime=?,atime=?,size=?,cid=?,gen=?,s_id=?,"
-		"s_parent=?,s_name=?,s_etag=?,s_gen=?,s_size=?,s_hash=?,"
+		"s_parent=?,s_name=?,s_etag=?,s_gen=?,s_size=?,s_len=?,"
+		"s_hash=?,"
 		"s_mtime=?,s_created=?,gone_round=?,replaced_by=?"
 		" WHERE ino=?",
 		DB_ARGS(LOCAL_VALUES(n), SYNCED_VALUES(n), DB_INT(n->ino)));
+}
+
+int node_set_gen(struct db *db, uint64_t ino, uint64_t cid, uint64_t gen)
+{
+	return db_run(db,
+	              "UPDATE node SET gen=?,flags=flags|1 WHERE ino=? AND"
+	              " cid=?",
+	              DB_ARGS(DB_INT(gen), DB_INT(ino), DB_INT(cid)));
+}
+
+int node_set_size(struct db *db, uint64_t ino, uint64_t cid, uint64_t size)
+{
+	return db_run(db, "UPDATE node SET size=? WHERE ino=? AND cid=?",
+	              DB_ARGS(DB_INT(size), DB_INT(ino), DB_INT(cid)));
 }
 
 int node_set_place(struct db *db, uint64_t ino, uint64_t parent,

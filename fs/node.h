@@ -70,6 +70,7 @@ struct node {
 	char s_etag[NODE_ETAG_MAX + 1];
 	uint64_t s_gen;  /* the local generation that the item holds */
 	uint64_t s_size; /* bytes on the server (sealed) */
+	uint64_t s_len;  /* plaintext bytes of that */
 	uint8_t s_hash[NODE_HASH_SIZE];
 	int64_t s_mtime;
 	int64_t s_created; /* server's createdDateTime */
@@ -115,6 +116,11 @@ int node_insert(struct db *db, const struct node *n, const char *fold);
 
 /* Writes the row back, all but its local place (parent, name). */
 int node_update(struct db *db, const struct node *n);
+
+/* Only if the node still has content `cid`: a new generation (marks it dirty);
+ * another size. */
+int node_set_gen(struct db *db, uint64_t ino, uint64_t cid, uint64_t gen);
+int node_set_size(struct db *db, uint64_t ino, uint64_t cid, uint64_t size);
 
 /* Only the local place; `fold` as in node_insert(). parent 0 unlinks. */
 int node_set_place(struct db *db, uint64_t ino, uint64_t parent,

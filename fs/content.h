@@ -1,0 +1,202 @@
+/* fs/content.h -- content files: the plaintext bytes of nodes on this disk.
+ *
+ * One sparse file per content number (cid) in <state>/content/XX/, with a row
+ * in the store (fs/cfile.h). A node has one live content; a new content
+ * number is taken where the old bytes must stay readable beside the new ones:
+ * truncation to nothing, a new version from the server, rename over a file.
+ *
+ * States of the bytes: SOFT from the first write until content_settle() has
+ * flushed them, noted every chunk's checksum and committed; only settled
+ * content is sealed for an upload session. The *generation* names one
+ * immutable state: content_freeze() pins it, and the next write first commits
+ * the next number, so that nothing written later can pass for it.
+ *
+ * Threads: any; each call takes the object's content.lock (rank LOCK_CONTENT)
+ * and the writer below it. Nothing here touches the network.
+ * Errors: 0 or -Exxx; -EIO with a log line when bytes fail their checksum and
+ * can't be fetched again. */
+#ifndef NMB_CONTENT_H
+#define NMB_CONTENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "fs/cfile.h"
+
+struct store;
+struct db;
+struct contents; /* all of them */
+struct content;  /* one, live */
+
+/* A node's content became different from the server's (a generation was
+ * opened). Called without locks of this module but maybe with outer ones:
+ * must only queue. */
+typedef void content_changed_fn(void *arg, uint64_t ino);
+
+/* Makes `state_dir`/content and quarantine if need be. */
+int contents_new(const char *state_dir, struct store *store,
+                 struct contents **out_cs);
+void contents_set_changed(struct contents *cs, content_changed_fn *changed,
+                          void *arg);
+void contents_free(struct contents *cs); /* no content is live any more */
+
+/* Live contents now; and bytes allocated as last seen (all, evictable). */
+void contents_get_usage(struct contents *cs, uint64_t *out_all,
+                        uint64_t *out_clean);
+
+/* Free bytes of the file system that holds them. */
+int contents_get_free(struct contents *cs, uint64_t *out_bytes);
+
+/* Adds an empty, FRESH content for a node, in the caller's transaction.
+ * `prev`: what a power cut falls back to. The file comes with the first
+ * write. */
+int content_add_empty(struct contents *cs, struct db *db, uint64_t ino,
+                      uint64_t gen, uint64_t prev, uint64_t *out_cid);
+
+/* Adds a content of which nothing is here yet: `row` says where it comes from
+ * (base_*, size, gen, ino); its cid is given out here. */
+int content_add_absent(struct contents *cs, struct db *db, struct cfile *row);
+
+/* A reference to the live object; loads it if need be. content_put() of the
+ * last one saves what changed. `made_here`: right after content_add_empty()'s
+ * commit, spares the first write a commit. */
+int content_get(struct contents *cs, uint64_t cid, bool made_here,
+                struct content **out_c);
+struct content *content_ref(struct content *c);
+void content_put(struct content *c);
+
+uint64_t content_cid(const struct content *c);
+uint64_t content_ino(const struct content *c);
+uint64_t content_size(struct content *c);
+uint64_t content_gen(struct content *c);
+bool content_is_soft(struct content *c);
+int content_is_whole(struct content *c); /* 1, 0, -Exxx */
+
+/* The row as it stands in memory. */
+void content_get_row(struct content *c, struct cfile *out_row);
+
+/* ---- reading ----------------------------------------------------------- */
+
+struct content_span {
+	int fd;          /* valid while the reference is held */
+	uint64_t off;    /* in the file */
+	size_t len;      /* 0: at or behind the end */
+	uint64_t absent; /* with -EAGAIN: the first chunk that is not here */
+};
+
+/* [off, off + len), clipped to the size. 0: all of it is here and checked, to
+ * be read from `fd`. -EAGAIN: something has to be fetched first. -EIO. */
+int content_read(struct content *c, uint64_t off, size_t len,
+                 struct content_span *out);
+
+/* Copies bytes that must be here; for tests, sealing small files. Short only
+ * at the end. */
+ssize_t content_pread(struct content *c, void *buf, size_t len, uint64_t off);
+
+/* The first chunk in [first, last] that is absent; last + 1 if none. */
+int content_next_absent(struct content *c, uint64_t first, uint64_t last,
+                        uint64_t *out_idx);
+
+/* lseek: SEEK_DATA and SEEK_HOLE; an absent chunk counts as data. */
+int content_seek(struct content *c, uint64_t off, int whence,
+                 uint64_t *out_off);
+
+/* A chunk of the base has arrived: `data` is its plaintext as the base has it
+ * (CHUNK_SIZE, or less at the base's end). What was written here meanwhile
+ * wins. `base_etag` guards against a base that was replaced: -ESTALE. */
+int content_store_chunk(struct content *c, const char *base_etag, uint64_t idx,
+                        const void *data, size_t len);
+
+/* The base's true plaintext size became known (the listing's was a claim).
+ * Only before anything was written here: -EBUSY otherwise. */
+int content_set_base_size(struct content *c, uint64_t plain_size);
+
+/* ---- writing ----------------------------------------------------------- */
+
+/* Holds content.lock from a successful begin to the end. In between the caller
+ * puts bytes into *out_fd at `off`, blocking on nothing but this disk.
+ * content_write_end() with what arrived (or -Exxx). */
+int content_write_begin(struct content *c, uint64_t off, size_t len,
+                        int *out_fd);
+int content_write_end(struct content *c, uint64_t off, ssize_t written);
+
+/* One call for both, from memory. */
+int content_write(struct content *c, const void *buf, size_t len, uint64_t off);
+
+/* Sets the size in place; growing adds a hole. */
+int content_truncate(struct content *c, uint64_t size);
+
+/* fallocate(2) modes 0, KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE on present bytes;
+ * -EAGAIN if the edges of a hole are absent chunks, -EOPNOTSUPP else. */
+int content_fallocate(struct content *c, int mode, uint64_t off, uint64_t len);
+
+/* Flushes bytes, notes checksums, commits: afterwards it is not SOFT unless
+ * somebody wrote meanwhile (then 1 is returned, nothing is lost). The commit
+ * survives a power cut only after store_sync(), the caller's. `flushed`: the
+ * caller has synced the file system since the last write (syncfs). */
+int content_settle(struct content *c, bool flushed);
+
+/* One transaction over this content and its node: under content.lock begins
+ * it, calls `edit` (which may change row->flags, base_* and any other rows
+ * through `db`), saves row and map, commits. `edit` NULL just saves: what a
+ * close promises. Its -Exxx rolls everything back. */
+typedef int content_edit_fn(void *arg, struct db *db, struct cfile *row);
+int content_transact(struct content *c, content_edit_fn *edit, void *arg);
+
+/* ---- uploads ----------------------------------------------------------- */
+
+/* Pins the present generation; the next write opens another one. Returns its
+ * number. */
+uint64_t content_freeze(struct content *c);
+
+/* Keeps generation `gen` readable while later writes go on: chunks are copied
+ * aside before they change. Needs settled, whole content. One per content.
+ * `sums` (one per chunk, owned by the caller until the end) are what the
+ * chunks must have; `resumed`: after a restart, look for chunks set aside
+ * then. -ESTALE: a chunk of that generation is nowhere any more. */
+int content_snapshot_begin(struct content *c, uint64_t aid, uint64_t size,
+                           const uint64_t *sums, bool resumed);
+
+/* Bytes of the snapshot; every chunk touched is checked against its sum. */
+ssize_t content_snapshot_read(struct content *c, void *buf, size_t len,
+                              uint64_t off);
+
+/* Bytes set aside so far. */
+uint64_t content_snapshot_cost(struct content *c);
+void content_snapshot_end(struct content *c);
+
+/* Checksums of all chunks of a settled content, malloc'ed. */
+int content_get_sums(struct content *c, uint64_t **out_sums, size_t *out_n);
+
+/* ---- disposal ---------------------------------------------------------- */
+
+/* Removes content that no row needs and nobody has open: call after the
+ * transaction that dropped the last use. */
+void content_collect(struct contents *cs, uint64_t cid);
+
+/* Throws away a clean content that nobody has open; the node's cid becomes 0.
+ * -EBUSY if it is in use or not clean. */
+int content_evict(struct contents *cs, uint64_t cid);
+
+/* Moves the file of `cid` to quarantine/ (name: why-cid). */
+int content_quarantine(struct contents *cs, uint64_t cid, const char *why);
+
+/* Brings SOFT rows of the last run in order: sizes from the files; after a
+ * reboot what was never durable falls back to `prev`, or is quarantined with
+ * its node. Before anything is live. */
+struct content_recovery {
+	unsigned resized, reverted, quarantined;
+};
+int contents_recover(struct contents *cs, bool rebooted,
+                     struct content_recovery *out);
+
+/* Compares directory and rows: unknown files go to quarantine. Slow, any
+ * time. *out_moved counts. */
+int contents_scan(struct contents *cs, unsigned *out_moved);
+
+/* Checksum used for chunks (XXH3, never 0). */
+uint64_t content_sum(const void *data, size_t len);
+
+#endif
