@@ -104,7 +104,7 @@ ifneq ($(strip $(pkg_missing)),)
 	@exit 1
 endif
 
-$(B)/obj/%.o: %.c
+$(B)/obj/%.o: %.c | check-pkgs
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CFLAGS) $(cflags) -c -o $@ $<
@@ -121,7 +121,7 @@ $(B)/nmbackupfs: $(B)/obj/fs/main.o $(B)/libnmb.a
 build/nmbackupfs: $(B)/nmbackupfs
 	$(Q)ln -sfn $(variant)/nmbackupfs $@
 
-graphd: $(B)/graphd
+graphd: $(if $(graphd_src),$(B)/graphd)
 
 $(call obj,$(graphd_src)): cflags += $(call pkg_cflags,$(pkgs_graphd))
 $(B)/graphd: $(call obj,$(graphd_src))
@@ -140,6 +140,11 @@ $(B)/unit/%: $(B)/obj/tests/unit/%.o $(call obj,$(unit_help)) $(B)/libnmb.a
 		$(call pkg_libs,$(pkgs_graphd))
 
 # ---- tests -------------------------------------------------------------
+# These install what is missing and then call make again, which looks for
+# the libraries anew.
+
+test demo sandbox: export CC := $(CC)
+test demo sandbox: export PYTHON := $(PYTHON)
 
 test:
 	@tests/run
@@ -162,7 +167,7 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(B)/nmbackupfs $(DESTDIR)$(PREFIX)/bin/nmbackupfs
 	install -d $(DESTDIR)$(PREFIX)/share/doc/nmbackupfs
-	install -m 644 README.md LICENSE CHANGELOG.md \
+	install -m 644 $(wildcard README.md LICENSE CHANGELOG.md) \
 		$(DESTDIR)$(PREFIX)/share/doc/nmbackupfs/
 
 uninstall:
