@@ -1,0 +1,90 @@
+/* net/upload.h -- one upload session: open, send fragments, resume, look.
+ *
+ * Knows bytes and URLs, not files. Sizes and offsets are in bytes.
+ * Threads: any thread may call; callbacks run on a thread of `work`, never two
+ * at once for one upload, with no lock held, and may block on the disk but not
+ * on the network. Errors: 0 or -Exxx; on error nothing was started.
+ * Protocol: facts/graph.md 5 (createUploadSession); empty content can't go
+ * through a session: use graph_prepare_put_new(). */
+#ifndef NMB_UPLOAD_H
+#define NMB_UPLOAD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "net/graph.h"
+
+struct upload;
+struct work;
+
+#define UPLOAD_GRANULE UINT64_C(327680)
+
+/* Fills `buf` with exactly `len` bytes from `off`, or returns -Exxx: the
+ * upload then ends with that. After a broken request the same range is asked
+ * for again and must give the same bytes. */
+typedef int upload_read_fn(void *arg, void *buf, size_t len, uint64_t off);
+
+/* The session URL (a secret) and the next offset the service wants; called
+ * before the first fragment leaves and after each one confirmed. Must make it
+ * durable as far as the owner wants to resume. -Exxx ends the upload. */
+typedef int upload_note_fn(void *arg, const char *url, uint64_t next);
+
+struct upload_end {
+	int rc; /* 0: the service says that it has the content */
+	enum retry_verdict verdict; /* RETRY_LOOK: outcome unknown, or name or
+	                             * tag clash: look at the item.
+	                             * RETRY_RESTART: the session is dead and
+	                             * the item was not looked at: look, then
+	                             * start anew. RETRY_WAIT: network or
+	                             * service trouble: resume later. */
+	long status;
+	const char *code;
+	bool offline;
+	const struct graph_item *item; /* NULL: none came, look (facts 5.2) */
+	uint64_t next;                 /* what the service has confirmed */
+};
+
+/* Comes exactly once; `end` dies when it returns. */
+typedef void upload_done_fn(void *arg, const struct upload_end *end);
+
+struct upload_spec {
+	struct graph *graph;
+	struct work *work;
+
+	/* A new item (conflictBehavior fail)... */
+	const char *parent_id, *name;
+	/* ...or new content of a known one (replace, If-Match etag). */
+	const char *item_id, *etag;
+	bool defer_commit; /* commit with upload_commit() after done */
+
+	uint64_t total;   /* > 0 */
+	int64_t mtime_ns; /* fileSystemInfo; 0: leave it out */
+
+	const char *url; /* of a session to go on with, or NULL */
+
+	enum http_prio prio;
+	upload_read_fn *read;
+	upload_note_fn *note;
+	upload_done_fn *done;
+	void *arg;
+};
+
+/* Strings are copied. Fragments start at 10 MiB, halve on broken requests and
+ * 413, double on success up to 191 granules (62,586,880). Memory: at most
+ * 1 MiB per upload. With `url` it asks the session first where to go on. */
+int upload_start(const struct upload_spec *spec, struct upload **out_u);
+
+/* Bytes confirmed plus bytes of the fragment under way. */
+uint64_t upload_sent(struct upload *u);
+
+/* Stops early (`done` comes with -ECANCELED; the session stays alive at the
+ * service), waits for `done`, frees. Not from a callback: there use
+ * upload_release(), which frees after `done` has returned. */
+void upload_free(struct upload *u);
+void upload_release(struct upload *u);
+
+/* DELETEs a session nobody will finish; fire and forget. */
+void upload_abandon(struct graph *g, const char *url);
+
+#endif
