@@ -33,10 +33,11 @@ pkgs := fuse3 libcurl libcjson libsodium sqlite3 libutf8proc libxxhash
 pkgs_graphd := libmicrohttpd
 optional := libqrencode libsecret-1
 
-pkg_missing := $(shell for p in $(pkgs); do \
+missing = $(shell for p in $(1); do \
 	pkg-config --exists $$p 2>/dev/null || printf '%s ' $$p; done)
-pkg_have := $(foreach p,$(optional),\
-	$(if $(shell pkg-config --exists $(p) 2>/dev/null && echo y),$(p)))
+pkg_missing := $(strip $(call missing,$(pkgs)))
+graphd_missing := $(strip $(call missing,$(pkgs_graphd)))
+pkg_have := $(filter-out $(call missing,$(optional)),$(optional))
 
 # ---- flags -------------------------------------------------------------
 
@@ -89,20 +90,22 @@ lib_objs := $(call obj,$(net_src) $(auth_src) $(fs_src))
 unit_bins := $(patsubst tests/unit/%.c,$(B)/unit/%,$(unit_src))
 
 .DEFAULT_GOAL := all
-.PHONY: all help check-pkgs graphd unit test demo sandbox lint format \
+.PHONY: all help check-pkgs check-graphd-pkgs graphd unit test demo sandbox lint format \
 	install uninstall clean
 .SECONDARY:
 
-all: check-pkgs $(B)/nmbackupfs build/nmbackupfs
+# build/nmbackupfs, the name people and scripts use, is the last variant built.
+all: $(B)/nmbackupfs
+	@ln -sfn $(variant)/nmbackupfs build/nmbackupfs
 
-check-pkgs:
-ifneq ($(strip $(pkg_missing)),)
-	@for p in $(pkg_missing); do \
+check-pkgs check-graphd-pkgs:
+	@for p in $(missing_here); do \
 		echo "missing library: $$p" \
 		"($$(contrib/install-deps.sh --package-of $$p))" >&2; done
-	@echo "run contrib/install-deps.sh to install what is missing" >&2
-	@exit 1
-endif
+	@$(if $(missing_here),echo "contrib/install-deps.sh installs" \
+		"what is missing" >&2; exit 1)
+check-pkgs: missing_here := $(pkg_missing)
+check-graphd-pkgs: missing_here := $(graphd_missing)
 
 $(B)/obj/%.o: %.c | check-pkgs
 	@mkdir -p $(@D)
@@ -117,12 +120,9 @@ $(B)/nmbackupfs: $(B)/obj/fs/main.o $(B)/libnmb.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(ldflags) -o $@ $^ $(libs)
 
-# The name people and scripts use; always the last variant built.
-build/nmbackupfs: $(B)/nmbackupfs
-	$(Q)ln -sfn $(variant)/nmbackupfs $@
-
 graphd: $(if $(graphd_src),$(B)/graphd)
 
+$(call obj,$(graphd_src)): | check-graphd-pkgs
 $(call obj,$(graphd_src)): cflags += $(call pkg_cflags,$(pkgs_graphd))
 $(B)/graphd: $(call obj,$(graphd_src))
 	$(call say,LD,$@)
@@ -132,6 +132,7 @@ $(B)/graphd: $(call obj,$(graphd_src))
 # Unit tests may make the n-th allocation fail (tests/unit/alloc.h).
 wrap := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
 unit: $(unit_bins)
+$(call obj,$(unit_src) $(unit_help)): | check-graphd-pkgs
 $(call obj,$(unit_src) $(unit_help)): cflags += $(call pkg_cflags,$(pkgs_graphd))
 $(B)/unit/%: $(B)/obj/tests/unit/%.o $(call obj,$(unit_help)) $(B)/libnmb.a
 	@mkdir -p $(@D)

@@ -6,101 +6,127 @@
 #   install-deps.sh [--build|--test|--all]   default --test
 #   install-deps.sh --check [--build|...]    only tell, install nothing
 #   install-deps.sh --package-of PKGCONFIG   the package that has a library
+#
+# What counts is whether a thing works, not which package it came from.
 set -eu
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
-apt_build="gcc make pkg-config libfuse3-dev fuse3 libcurl4-openssl-dev
- libcjson-dev libsodium-dev libsqlite3-dev libutf8proc-dev libxxhash-dev
- libqrencode-dev libsecret-1-dev"
-apt_test="libmicrohttpd-dev python3 python3-pytest python3-pytest-xdist
- python3-pytest-timeout rclone onedrive age nghttp2-proxy attr rsync git
- sqlite3 openssl curl iproute2 ca-certificates util-linux"
-apt_all="clang libclang-rt-14-dev clang-format clang-tidy cppcheck valgrind"
-
-dnf_build="gcc make pkgconf-pkg-config fuse3-devel fuse3 libcurl-devel
- cjson-devel libsodium-devel sqlite-devel utf8proc-devel xxhash-devel
- qrencode-devel libsecret-devel"
-dnf_test="libmicrohttpd-devel python3 python3-pytest python3-pytest-xdist
- python3-pytest-timeout rclone onedrive age nghttp2 attr rsync git sqlite
- openssl curl iproute ca-certificates util-linux"
-dnf_all="clang clang-tools-extra cppcheck valgrind"
-
-pacman_build="gcc make pkgconf fuse3 curl cjson libsodium sqlite libutf8proc
- xxhash qrencode libsecret"
-pacman_test="libmicrohttpd python python-pytest python-pytest-xdist
- python-pytest-timeout rclone onedrive-abraunegg age nghttp2 attr rsync git
- openssl iproute2 ca-certificates util-linux"
-pacman_all="clang cppcheck valgrind"
-
-manager() {
-    for m in apt-get dnf pacman; do
-        if command -v "$m" >/dev/null 2>&1; then echo "$m"; return; fi
-    done
-    echo none
+# level, probe, then the package's name for apt, dnf and pacman (- for none).
+needs() {
+    cat <<'END'
+build cmd:gcc            gcc                    gcc                  gcc
+build cmd:make           make                   make                 make
+build cmd:pkg-config     pkg-config             pkgconf-pkg-config   pkgconf
+build cmd:fusermount3    fuse3                  fuse3                fuse3
+build pc:fuse3           libfuse3-dev           fuse3-devel          fuse3
+build pc:libcurl         libcurl4-openssl-dev   libcurl-devel        curl
+build pc:libcjson        libcjson-dev           cjson-devel          cjson
+build pc:libsodium       libsodium-dev          libsodium-devel      libsodium
+build pc:sqlite3         libsqlite3-dev         sqlite-devel         sqlite
+build pc:libutf8proc     libutf8proc-dev        utf8proc-devel       libutf8proc
+build pc:libxxhash       libxxhash-dev          xxhash-devel         xxhash
+build pc:libqrencode     libqrencode-dev        qrencode-devel       qrencode
+build pc:libsecret-1     libsecret-1-dev        libsecret-devel      libsecret
+test  pc:libmicrohttpd   libmicrohttpd-dev      libmicrohttpd-devel  libmicrohttpd
+test  gcc:libasan.so     gcc                    libasan              gcc
+test  gcc:libubsan.so    gcc                    libubsan             gcc
+test  gcc:libtsan.so     gcc                    libtsan              gcc
+test  cmd:/usr/bin/python3 python3              python3              python
+test  py:pytest          python3-pytest         python3-pytest       python-pytest
+test  py:xdist           python3-pytest-xdist   python3-pytest-xdist python-pytest-xdist
+test  py:pytest_timeout  python3-pytest-timeout python3-pytest-timeout python-pytest-timeout
+test  cmd:rclone         rclone                 rclone               rclone
+test  cmd:onedrive       onedrive               onedrive             -
+test  cmd:age            age                    age                  age
+test  cmd:nghttpx        nghttp2-proxy          nghttp2              nghttp2
+test  cmd:getfattr       attr                   attr                 attr
+test  cmd:rsync          rsync                  rsync                rsync
+test  cmd:git            git                    git                  git
+test  cmd:sqlite3        sqlite3                sqlite               sqlite
+test  cmd:openssl        openssl                openssl              openssl
+test  cmd:curl           curl                   curl                 curl
+test  cmd:ip             iproute2               iproute              iproute2
+test  cmd:unshare        util-linux             util-linux           util-linux
+test  ca:bundle          ca-certificates        ca-certificates      ca-certificates
+all   cmd:clang          clang                  clang                clang
+all   clang:asan         libclang-rt-dev        compiler-rt          compiler-rt
+all   cmd:clang-format   clang-format           clang-tools-extra    clang
+all   cmd:clang-tidy     clang-tidy             clang-tools-extra    clang
+all   cmd:cppcheck       cppcheck               cppcheck             cppcheck
+all   cmd:shellcheck     shellcheck             ShellCheck           shellcheck
+all   cmd:valgrind       valgrind               valgrind             valgrind
+END
 }
 
-package_of() {
-    case "$(manager):$1" in
-    apt-get:fuse3) echo libfuse3-dev ;;
-    apt-get:libcurl) echo libcurl4-openssl-dev ;;
-    apt-get:sqlite3) echo libsqlite3-dev ;;
-    apt-get:*) echo "$1-dev" ;;
-    dnf:sqlite3) echo sqlite-devel ;;
-    dnf:libcjson) echo cjson-devel ;;
-    dnf:libutf8proc) echo utf8proc-devel ;;
-    dnf:libxxhash) echo xxhash-devel ;;
-    dnf:*) echo "$1-devel" ;;
-    pacman:libcurl) echo curl ;;
-    pacman:libcjson) echo cjson ;;
-    pacman:sqlite3) echo sqlite ;;
-    pacman:libxxhash) echo xxhash ;;
-    *) echo "$1" ;;
-    esac
+works() { # PROBE
+    case $1 in
+    cmd:*) command -v "${1#*:}" ;;
+    pc:*) pkg-config --exists "${1#*:}" ;;
+    py:*) /usr/bin/python3 -c "import ${1#*:}" ;;
+    gcc:*) [ -e "$(gcc -print-file-name="${1#*:}")" ] ;;
+    clang:*) find "$(clang -print-resource-dir)/lib" -name "libclang_rt.${1#*:}*.a" |
+        grep . ;;
+    ca:*) cat /etc/ssl/certs/ca-certificates.crt || cat /etc/ssl/cert.pem ||
+        cat /etc/pki/tls/certs/ca-bundle.crt ;;
+    esac >/dev/null 2>&1
 }
 
-missing_of() {
-    case $mgr in
-    apt-get)
-        for p in "$@"; do
-            dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null |
-                grep -qx installed || printf '%s ' "$p"
-        done ;;
-    dnf) for p in "$@"; do rpm -q "$p" >/dev/null 2>&1 || printf '%s ' "$p"; done ;;
-    pacman) for p in "$@"; do pacman -Qi "$p" >/dev/null 2>&1 || printf '%s ' "$p"; done ;;
-    esac
-}
-
-check=no level=test
-for arg in "$@"; do
-    case $arg in
-    --package-of) package_of "$2"; exit 0 ;;
-    --check) check=yes ;;
-    --build) level=build ;;
-    --test) level=test ;;
-    --all) level=all ;;
-    *) echo "usage: $0 [--check] [--build|--test|--all]" >&2; exit 2 ;;
-    esac
+mgr=none column=1
+for m in apt-get:1 dnf:2 pacman:3; do
+    if command -v "${m%:*}" >/dev/null 2>&1; then
+        mgr=${m%:*} column=${m#*:}
+        break
+    fi
 done
 
-mgr=$(manager)
-case $mgr in
-apt-get) b=$apt_build t=$apt_test a=$apt_all install="apt-get install -y" ;;
-dnf) b=$dnf_build t=$dnf_test a=$dnf_all install="dnf install -y" ;;
-pacman) b=$pacman_build t=$pacman_test a=$pacman_all install="pacman -S --needed --noconfirm" ;;
-none)
-    echo "no apt-get, dnf or pacman here; needed (Debian's names):" $apt_build >&2
-    exit 1 ;;
-esac
-want=$b
-[ "$level" = build ] || want="$want $t"
-[ "$level" != all ] || want="$want $a"
+package() { # APT DNF PACMAN
+    shift $((column - 1))
+    [ "$1" = - ] || echo "$1"
+}
 
-# shellcheck disable=SC2086 # the lists are words
-missing=$(missing_of $want)
+package_of() { # PKGCONFIG
+    needs | while read -r _ probe names; do
+        # shellcheck disable=SC2086 # the names are words
+        [ "$probe" != "pc:$1" ] || package $names
+    done
+}
+
+missing_of() { # LEVELS
+    needs | while read -r level probe names; do
+        case " $1 " in *" $level "*) ;; *) continue ;; esac
+        # shellcheck disable=SC2086
+        works "$probe" || package $names
+    done | sort -u | tr '\n' ' '
+}
+
+check=no levels="build test"
+while [ $# -gt 0 ]; do
+    case $1 in
+    --package-of) package_of "${2:?}"; exit 0 ;;
+    --check) check=yes ;;
+    --build) levels=build ;;
+    --test) levels="build test" ;;
+    --all) levels="build test all" ;;
+    *) echo "usage: $0 [--check] [--build|--test|--all]" >&2; exit 2 ;;
+    esac
+    shift
+done
+
+missing=$(missing_of "$levels")
 [ -n "$missing" ] || exit 0
 if [ "$check" = yes ]; then
     echo "missing: $missing"
     exit 1
 fi
+
+case $mgr in
+apt-get) install="apt-get install -y --no-install-recommends" ;;
+dnf) install="dnf install -y" ;;
+pacman) install="pacman -S --needed --noconfirm" ;;
+none)
+    echo "no apt-get, dnf or pacman here; needed (Debian's names): $missing" >&2
+    exit 1 ;;
+esac
 
 if [ "$(id -u)" = 0 ]; then
     sudo=
@@ -115,14 +141,23 @@ fi
 echo "installing: $missing" >&2
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-run() { "$@" >"$log" 2>&1 || { tail -n 15 "$log" >&2; return 1; }; }
-export DEBIAN_FRONTEND=noninteractive
+run() { # COMMAND...; with the environment a package script may count on
+    $sudo env DEBIAN_FRONTEND=noninteractive "$@" >"$log" 2>&1 || {
+        echo "failed: $*" >&2
+        tail -n 15 "$log" >&2
+        return 1
+    }
+}
 # shellcheck disable=SC2086
 if [ "$mgr" = apt-get ]; then
-    run $sudo $install -q --no-install-recommends $missing || {
-        run $sudo apt-get update -q
-        run $sudo $install -q --no-install-recommends $missing
+    wait="-o DPkg::Lock::Timeout=300"
+    run $install $wait $missing 2>/dev/null || {
+        run apt-get update -q $wait
+        run $install $wait $missing
     }
 else
-    run $sudo $install $missing
+    run $install $missing
 fi
+
+missing=$(missing_of "$levels")
+[ -z "$missing" ] || { echo "still missing: $missing" >&2; exit 1; }
