@@ -120,11 +120,17 @@ $(B)/nmbackupfs: $(B)/obj/fs/main.o $(B)/libnmb.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(ldflags) -o $@ $^ $(libs)
 
-graphd: $(if $(graphd_src),$(B)/graphd)
+graphd: $(if $(wildcard tests/graphd/main.c),$(B)/graphd)
 
 $(call obj,$(graphd_src)): | check-graphd-pkgs
 $(call obj,$(graphd_src)): cflags += $(call pkg_cflags,$(pkgs_graphd))
-$(B)/graphd: $(call obj,$(graphd_src))
+
+# An archive, so that a unit test links only the parts it is about.
+$(B)/libgraphd.a: $(call obj,$(filter-out tests/graphd/main.c,$(graphd_src)))
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(B)/graphd: $(B)/obj/tests/graphd/main.o $(B)/libgraphd.a $(B)/libnmb.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(ldflags) -o $@ $^ $(libs) \
 		$(call pkg_libs,$(pkgs_graphd))
@@ -134,7 +140,8 @@ wrap := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
 unit: $(unit_bins)
 $(call obj,$(unit_src) $(unit_help)): | check-graphd-pkgs
 $(call obj,$(unit_src) $(unit_help)): cflags += $(call pkg_cflags,$(pkgs_graphd))
-$(B)/unit/%: $(B)/obj/tests/unit/%.o $(call obj,$(unit_help)) $(B)/libnmb.a
+$(B)/unit/%: $(B)/obj/tests/unit/%.o $(call obj,$(unit_help)) \
+		$(B)/libgraphd.a $(B)/libnmb.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(ldflags) $(wrap) -o $@ $^ $(libs) \
