@@ -1,0 +1,112 @@
+/* fs/codec.h -- how plaintext here becomes bytes and names there: the seam
+ * between plain folders and vaults.
+ *
+ * A codec is one table of functions with its state. fs/codec_plain.c is the
+ * identity with OneDrive's name mapping; a vault's codec seals (auth/age,
+ * auth/names). Callers never ask which one it is, except through the booleans.
+ *
+ * Chunks are CHUNK_SIZE bytes of plaintext (fs/cfile.h). Sizes in bytes.
+ * Threads: any; a reader or writer belongs to one thread at a time. Ciphers
+ * burn CPU: not on the network thread. */
+#ifndef NMB_CODEC_H
+#define NMB_CODEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "fs/node.h"
+
+struct codec;
+struct codec_reader;
+struct codec_writer;
+
+/* What a writer needs to make the same bytes again after a crash; opaque, goes
+ * into the attempt's row. `secret` is wiped by codec_seed_done(). */
+#define CODEC_HEADER_MAX 1024
+#define CODEC_SECRET_MAX 64
+struct codec_seed {
+	uint8_t header[CODEC_HEADER_MAX];
+	size_t header_len;
+	uint8_t secret[CODEC_SECRET_MAX];
+	size_t secret_len;
+};
+
+/* Reads `len` plaintext bytes at `off` of the generation being sent: exactly
+ * that many, or -Exxx. */
+typedef int codec_source_fn(void *arg, void *buf, size_t len, uint64_t off);
+
+struct codec_ops {
+	const char *name;      /* "plain" */
+	bool authenticates;    /* chunks carry a tag */
+	bool keeps_attributes; /* mode, link target, mtime ride in the name */
+	bool times_in_item;    /* mtime goes into fileSystemInfo */
+	bool folds_names;      /* equal-under-collation names are one name */
+	uint64_t small_max;    /* sealed bytes up to which one PUT does it */
+
+	/* -- sizes -- */
+	uint64_t (*sealed_size)(const struct codec *c, uint64_t plain);
+	/* -EBADMSG: no plaintext has that sealed size (damage). */
+	int (*plain_size)(const struct codec *c, uint64_t sealed,
+	                  uint64_t *out_plain);
+
+	/* -- names -- of a node's local state; `out` takes NODE_REMOTE_MAX + 1.
+	 * -ENAMETOOLONG, -EINVAL (the service refuses it; *out_why: one static
+	 * line). */
+	int (*seal_name)(const struct codec *c, const struct node *n, char *out,
+	                 const char **out_why);
+	/* Fills name, and mode, uid, gid, rdev, mtime and `target` (4,096
+	 * bytes,
+	 * "" if none) as far as the name carries them; the others stay.
+	 * -EINVAL: no name of ours: in a vault hide it, in a plain folder show
+	 * it under an alias. */
+	int (*open_name)(const struct codec *c, const char *remote,
+	                 struct node *n, char *target);
+	/* The key under which the service holds names equal, malloc'ed; NULL
+	 * and *out_rc 0: the name itself (vault). */
+	char *(*fold)(const struct codec *c, const char *plain, int *out_rc);
+
+	/* -- reading a version of `sealed` bytes -- */
+	int (*reader_new)(const struct codec *c, uint64_t sealed,
+	                  struct codec_reader **out_r);
+	void (*reader_free)(struct codec_reader *r);
+	/* Bytes of the sealed file that must be seen before chunk `idx` can be
+	 * opened and were not yet: prefix (header), or the last chunk once.
+	 * 0: none; 1: fetch [*out_off, +*out_len) and give it to `feed`. */
+	int (*reader_needs)(struct codec_reader *r, uint64_t *out_off,
+	                    uint64_t *out_len);
+	int (*reader_feed)(struct codec_reader *r, uint64_t off,
+	                   const void *data, size_t len);
+	/* Where chunk `idx` lies. */
+	void (*reader_range)(struct codec_reader *r, uint64_t idx,
+	                     uint64_t *out_off, uint64_t *out_len);
+	/* Opens one chunk; `out` takes CHUNK_SIZE. Plaintext bytes, or -EBADMSG
+	 * (damaged), -EACCES (not for this key). */
+	ssize_t (*reader_open)(struct codec_reader *r, uint64_t idx,
+	                       const void *sealed, size_t len, void *out);
+	/* Plaintext size, true once reader_needs() said 0. */
+	uint64_t (*reader_size)(struct codec_reader *r);
+
+	/* -- writing -- `seed` comes back filled if `fresh`, else it is what an
+	 * earlier writer of the same generation made. */
+	int (*writer_new)(const struct codec *c, uint64_t plain, bool fresh,
+	                  struct codec_seed *seed, struct codec_writer **out_w);
+	void (*writer_free)(struct codec_writer *w);
+	/* Sealed bytes [off, off + len): exactly that, or -Exxx. */
+	int (*writer_read)(struct codec_writer *w, codec_source_fn *source,
+	                   void *arg, void *buf, size_t len, uint64_t off);
+};
+
+struct codec {
+	const struct codec_ops *ops;
+	void *state;
+};
+
+void codec_seed_done(struct codec_seed *seed);
+
+/* Ordinary files under ordinary names. `business`: the stricter name rules. */
+int codec_plain_new(bool business, struct codec **out_c);
+void codec_free(struct codec *c);
+
+#endif

@@ -1,0 +1,122 @@
+/* fs/engine.h -- makes the server equal to what is here, and what is here
+ * equal to the server: runs what fs/plan and fs/merge say.
+ *
+ * One thread. It reads rows, asks the planner what one node needs next, starts
+ * that request and goes on with others; answers come back to it and change
+ * rows. What is dirty is in the store, so a start needs nothing but that. It
+ * also polls the delta feed and lists folders somebody looks into before the
+ * first enumeration got there.
+ *
+ * Threads: any; callbacks run on the engine's thread or a worker, with no lock
+ * held. */
+#ifndef NMB_ENGINE_H
+#define NMB_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "net/buf.h"
+
+struct codec;
+struct contents;
+struct engine;
+struct fetch;
+struct graph;
+struct space;
+struct store;
+struct tree;
+struct work;
+
+struct engine_options {
+	struct store *store;
+	struct tree *tree;
+	struct contents *contents;
+	const struct codec *codec;
+	struct graph *graph;
+	struct work *work;
+	const char *folder; /* path of our folder on the drive, "a/b"; made if
+	                     * it is not there */
+	int64_t write_back_delay_ms; /* a closed file is sent after that */
+	int64_t max_dirty_age_ms;    /* an open one, at the latest */
+	int64_t poll_interval_ms;    /* delta */
+	bool read_only;              /* sends nothing */
+	bool rolled_back; /* struct store_found: file keys, sessions, attempts
+	                   * and pending deletes are dropped first */
+	/* State changed: status should be shown anew, space looked at. */
+	void (*changed)(void *arg);
+	void *arg;
+};
+
+int engine_new(const struct engine_options *opt, struct engine **out_e);
+
+/* Stops starting requests, waits for those under way to end or be cancelled
+ * (seconds at most), joins. What is unsent stays dirty. */
+void engine_free(struct engine *e);
+
+/* tree_events.dirty and .settled. Never block. */
+void engine_note_dirty(struct engine *e, uint64_t ino);
+void engine_note_settled(struct engine *e, uint64_t ino);
+
+/* fetch_options.outdated: GET the item and merge what it says. */
+void engine_look(struct engine *e, uint64_t ino);
+
+/* Lists the children of a folder not known yet; `wake` exactly once, rc 0, or
+ * -EIO and the like; at the latest after `deadline_ms`: -ETIMEDOUT. */
+typedef void engine_wake_fn(void *arg, int rc);
+int engine_list(struct engine *e, uint64_t ino, int64_t deadline_ms,
+                engine_wake_fn *wake, void *arg);
+
+/* Network or sign-in may be back, or the machine woke up: everything that
+ * waits is tried now, and delta asked. */
+void engine_kick(struct engine *e);
+
+/* A delta round now; `wake` when a round begun after this call has been
+ * applied. `wake` may be NULL. */
+int engine_poll(struct engine *e, engine_wake_fn *wake, void *arg);
+
+enum engine_state {
+	ENGINE_IDLE,
+	ENGINE_SYNCING,
+	ENGINE_OFFLINE,
+	ENGINE_THROTTLED,
+	ENGINE_SIGNED_OUT,
+};
+const char *engine_state_name(enum engine_state s); /* "idle", ... */
+
+struct engine_status {
+	enum engine_state state;
+	uint64_t pending_nodes; /* dirty, any kind of change */
+	uint64_t pending_files; /* files whose content must be sent */
+	uint64_t pending_bytes;
+	uint64_t uploading;                      /* transfers now */
+	uint64_t uploaded_files, uploaded_bytes; /* since the start, verified */
+	uint64_t blocked;
+	int64_t throttled_until_ms; /* clock_mono_ms(), 0: not */
+	int64_t last_sync_ns;       /* last delta round applied; 0: never */
+	int64_t quota_total, quota_used, quota_remaining; /* -1: unknown */
+	bool listed; /* the first enumeration is complete */
+	char last_error[256];
+};
+void engine_get_status(struct engine *e, struct engine_status *out);
+
+/* One upload under way: path and progress, for `status`. Returns 0 to go on. */
+typedef int engine_upload_fn(void *arg, uint64_t ino, uint64_t sent,
+                             uint64_t total);
+int engine_each_upload(struct engine *e, engine_upload_fn *each, void *arg);
+
+/* `wake` once everything that was dirty at this call (below `ino`; NODE_ROOT:
+ * all) is on the server and verified: rc 0; -ETIMEDOUT; -EIO with something
+ * blocked among it (and everything else done). timeout_ms < 0: no limit.
+ * Open files count with what was written so far. */
+int engine_flush(struct engine *e, uint64_t ino, int64_t timeout_ms,
+                 engine_wake_fn *wake, void *arg, uint64_t *out_ticket);
+void engine_flush_cancel(struct engine *e, uint64_t ticket);
+
+/* Bounds of what flush still waits for: nodes and bytes. */
+void engine_flush_left(struct engine *e, uint64_t ticket, uint64_t *out_nodes,
+                       uint64_t *out_bytes);
+
+/* Nothing is dirty but what is blocked: the background process may end. */
+bool engine_is_drained(struct engine *e);
+
+#endif

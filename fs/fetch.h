@@ -1,0 +1,78 @@
+/* fs/fetch.h -- brings absent chunks here: read misses, read-ahead, hydration.
+ *
+ * One *stream* per content number being fetched; it shares its ranged
+ * requests, its download URL and its codec reader between all who wait. Misses
+ * of readers go first (HTTP_PRIO_USER), read-ahead doubles on sequential
+ * access and collapses on random access, hydration of files opened for
+ * writing runs behind (HTTP_PRIO_BULK). Every chunk is opened on a worker,
+ * stored with content_store_chunk() and wakes who waits for it, as it arrives.
+ *
+ * If the base was replaced on the server meanwhile, the missing chunks come
+ * from /versions; if they can't, waiters get -ESTALE and the node is told so
+ * (`broken`).
+ *
+ * Threads: any. `wake` runs on a worker with no lock held. */
+#ifndef NMB_FETCH_H
+#define NMB_FETCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct codec;
+struct content;
+struct fetch;
+struct fetch_wait; /* one who waits */
+struct graph;
+struct work;
+
+struct fetch_options {
+	struct graph *graph;
+	struct work *work;
+	const struct codec *codec;
+	void *arg;
+	/* The true plaintext size of a content became known and differs from
+	 * the listing's claim. */
+	void (*resized)(void *arg, uint64_t ino, uint64_t cid, uint64_t size);
+	/* The item is another version by now, or gone: the engine looks. */
+	void (*outdated)(void *arg, uint64_t ino);
+	/* Chunks of a changed file can't be had any more. */
+	void (*broken)(void *arg, uint64_t ino, int rc, const char *why);
+	/* Room for `bytes` more on the disk: 0 or -ENOSPC. */
+	int (*room)(void *arg, uint64_t bytes);
+};
+
+int fetch_new(const struct fetch_options *opt, struct fetch **out_f);
+
+/* Everybody waiting gets -ECANCELED. */
+void fetch_free(struct fetch *f);
+
+/* rc 0: try the read again (it may miss again, further on); else -Exxx for the
+ * reader: -EIO, -ESTALE, -EACCES, -EPERM, -ENOSPC, -ETIMEDOUT. */
+typedef void fetch_wake_fn(void *arg, int rc);
+
+/* Wants plaintext [off, off + len) of `c`; comes back exactly once through
+ * `wake`, at the latest after `deadline_ms` from now with -ETIMEDOUT (the
+ * fetch goes on). `sequential`: the handle's guess, widens the window. */
+int fetch_want(struct fetch *f, struct content *c, uint64_t off, size_t len,
+               bool sequential, int64_t deadline_ms, fetch_wake_fn *wake,
+               void *arg, struct fetch_wait **out_w);
+
+/* Gives up: `wake` comes with -EINTR, soon, unless it already came. The handle
+ * is valid until `wake` has returned (the caller's own lock makes sure). */
+void fetch_give_up(struct fetch_wait *w);
+
+/* Brings all of it, in the background. `done` may be NULL. */
+int fetch_hydrate(struct fetch *f, struct content *c, fetch_wake_fn *done,
+                  void *arg);
+
+/* Every waiting reader ends with -EIO now (sleep announced, unmount). */
+void fetch_end_waits(struct fetch *f, int rc);
+
+/* The network is back, or the sign-in: tries again at once. */
+void fetch_kick(struct fetch *f);
+
+/* Bytes fetched since the start. */
+uint64_t fetch_bytes(struct fetch *f);
+
+#endif

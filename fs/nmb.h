@@ -1,0 +1,51 @@
+/* fs/nmb.h -- one running mount: everything it is made of.
+ *
+ * Made in fs/mount.c, passed down; all state hangs from it. Members are set
+ * once, in the order below, and torn down in reverse. */
+#ifndef NMB_NMB_H
+#define NMB_NMB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct codec;
+struct config;
+struct contents;
+struct control;
+struct engine;
+struct fetch;
+struct fuse_session;
+struct notify;
+struct park;
+struct session;
+struct space;
+struct store;
+struct tree;
+struct work;
+
+struct nmb {
+	const struct config *config;
+	char state_dir[4096];
+	char mountpoint[4096]; /* absolute */
+	int lock_fd;           /* state_dir/lock */
+
+	struct work *work;       /* ciphers, disk, parked requests */
+	struct session *session; /* http, tokens, graph (fs/session.h) */
+	struct codec *codec;
+	struct store *store;
+	struct contents *contents;
+	struct space *space;
+	struct notify *notify; /* tells the kernel, own thread */
+	struct park *park;     /* FUSE requests that wait */
+	struct tree *tree;
+	struct fetch *fetch;
+	struct engine *engine;
+	struct control *control; /* the socket */
+	struct fuse_session *fuse;
+
+	bool read_only;
+	int64_t deadline_ms; /* a reader waits at most */
+	double entry_timeout_s, attr_timeout_s;
+};
+
+#endif

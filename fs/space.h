@@ -1,0 +1,60 @@
+/* fs/space.h -- the disk budget: eviction and back-pressure.
+ *
+ * Counts allocated bytes of content/ (fs/content.h) against `--cache-size` and
+ * the free-space floor of the file system. Clean content goes by least recent
+ * use; dirty, pinned and open content never. Where eviction can't help,
+ * create, open for writing, growing setattr and fallocate wait while uploads
+ * drain, and get -ENOSPC once waiting can't help either (offline, blocked,
+ * quota full). Page write-out is always answered: from a reserve, then ENOSPC.
+ *
+ * Threads: any; `wake` runs on a worker with no lock held. */
+#ifndef NMB_SPACE_H
+#define NMB_SPACE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct contents;
+struct space;
+struct store;
+struct work;
+
+struct space_options {
+	struct contents *contents;
+	struct store *store;
+	struct work *work;
+	uint64_t budget_bytes; /* 0: no budget, the floor only */
+	uint64_t floor_bytes;  /* keep that much free on the file system */
+	/* Whether waiting may help: uploads are making progress or could. */
+	bool (*drains)(void *arg);
+	void *arg;
+};
+
+int space_new(const struct space_options *opt, struct space **out_s);
+void space_free(struct space *s);
+
+/* May a program start to write? 0; -EAGAIN: not now, wait with space_wait();
+ * -ENOSPC. Never blocks. Starts an eviction in the background when the budget
+ * is nearly used. */
+int space_admit(struct space *s);
+
+/* For bytes already on their way (write-out, chunks that arrive): 0 or
+ * -ENOSPC, from the reserve. */
+int space_take(struct space *s, uint64_t bytes);
+
+/* Near the limit files open with direct I/O, so that no page can be dirtied
+ * that could not be written out. */
+bool space_is_tight(struct space *s);
+
+struct space_wait;
+typedef void space_wake_fn(void *arg, int rc);
+int space_wait(struct space *s, int64_t deadline_ms, space_wake_fn *wake,
+               void *arg, struct space_wait **out_w);
+void space_give_up(struct space_wait *w);
+
+/* Something became clean or went: look again. */
+void space_changed(struct space *s);
+
+void space_get(struct space *s, uint64_t *out_used, uint64_t *out_budget);
+
+#endif

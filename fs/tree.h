@@ -1,0 +1,182 @@
+/* fs/tree.h -- the local tree as the kernel sees it: names, attributes, live
+ * nodes, open handles.
+ *
+ * Rows live in the store (fs/node.h); this module adds what only memory knows:
+ * which nodeids the kernel holds (lookup counts), which content version each
+ * stands for, who has it open. A *nodeid* names one inode **and one remote
+ * content version**: when the server's content replaces ours, or a provisional
+ * size is corrected, the node gets a new nodeid with the same st_ino; the old
+ * one keeps the old content until it is closed and forgotten, and opening it
+ * gives -ESTALE (the kernel then looks the name up again). A nodeid equals the
+ * ino until the first such change; later ones are >= TREE_NODEID_FIRST.
+ *
+ * Every change here is one transaction, marks the node NODE_DIRTY and tells
+ * the engine. Nothing here touches the network, and nothing waits.
+ *
+ * Lock: tree.lock (rank LOCK_TREE, rwlock): read for lookups, write for
+ * changes. Threads: any. Errors: POSIX errnos, negative. */
+#ifndef NMB_TREE_H
+#define NMB_TREE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include "fs/node.h"
+
+#define TREE_NODEID_FIRST (UINT64_C(1) << 48)
+
+struct codec;
+struct content;
+struct contents;
+struct handle; /* one open file */
+struct store;
+struct tree;
+
+/* What others want to hear; called with no lock held. */
+struct tree_events {
+	void *arg;
+	/* A local change: the node (or its content) may have to be sent. */
+	void (*dirty)(void *arg, uint64_t ino);
+	/* A file got its last writer closed, or was fsynced. */
+	void (*settled)(void *arg, uint64_t ino);
+	/* The kernel's knowledge is old (fs/notify): an entry, attributes. */
+	void (*stale_entry)(void *arg, uint64_t parent_nodeid,
+	                    const char *name);
+	void (*stale_attr)(void *arg, uint64_t nodeid);
+};
+
+struct tree_options {
+	struct store *store;
+	struct contents *contents;
+	const struct codec *codec; /* names: what can be held there */
+	bool read_only;
+	uid_t uid; /* of the root and of what other devices made */
+	gid_t gid;
+	struct tree_events events;
+};
+
+/* Makes the root row in an empty store. */
+int tree_new(const struct tree_options *opt, struct tree **out_t);
+void tree_free(struct tree *t);
+
+/* ---- what FUSE asks ------------------------------------------------------ */
+
+struct tree_entry {
+	uint64_t nodeid; /* 0: negative entry never; -ENOENT instead */
+	struct stat st;
+};
+
+/* All that fill an entry count one kernel lookup of its nodeid.
+ * tree_lookup(): -ENOENT; -EAGAIN: the folder's children are not known yet:
+ * ask again when the engine has listed it (*out_list: its ino). */
+int tree_lookup(struct tree *t, uint64_t parent, const char *name,
+                struct tree_entry *out, uint64_t *out_list);
+void tree_forget(struct tree *t, uint64_t nodeid, uint64_t count);
+int tree_get_attr(struct tree *t, uint64_t nodeid, struct stat *out_st);
+
+/* Bits of `what`; sizes go through content (a size 0 takes a new content
+ * number, so that what was there survives until the next settle). */
+enum tree_set {
+	TREE_SET_MODE = 1 << 0,
+	TREE_SET_UID = 1 << 1,
+	TREE_SET_GID = 1 << 2,
+	TREE_SET_SIZE = 1 << 3,
+	TREE_SET_ATIME = 1 << 4,
+	TREE_SET_MTIME = 1 << 5,
+	TREE_SET_CTIME = 1 << 6,
+};
+int tree_set_attr(struct tree *t, uint64_t nodeid, const struct stat *st,
+                  unsigned what, struct stat *out_st);
+
+/* Any kind: the type bits of `mode` decide. -EEXIST, -ENAMETOOLONG (name or
+ * path limit of the service), -EINVAL (a name the service refuses), -EEXIST
+ * also for a name the service holds equal (plain folders). */
+int tree_make(struct tree *t, uint64_t parent, const char *name, mode_t mode,
+              uint64_t rdev, uid_t uid, gid_t gid, struct tree_entry *out);
+int tree_symlink(struct tree *t, uint64_t parent, const char *name,
+                 const char *target, uid_t uid, gid_t gid,
+                 struct tree_entry *out);
+ssize_t tree_read_link(struct tree *t, uint64_t nodeid, char *out, size_t size);
+int tree_unlink(struct tree *t, uint64_t parent, const char *name);
+int tree_rmdir(struct tree *t, uint64_t parent, const char *name);
+/* `flags`: RENAME_NOREPLACE or RENAME_EXCHANGE or 0. */
+int tree_rename(struct tree *t, uint64_t parent, const char *name,
+                uint64_t new_parent, const char *new_name, unsigned flags);
+
+/* Entries of a directory in ascending ino after `after` (stable offsets: an
+ * entry's offset is its ino). `plus`: fills out->nodeid and counts a lookup;
+ * each returns 1 if the entry did not fit (then it was not counted).
+ * -EAGAIN as in tree_lookup(). */
+typedef int tree_dir_fn(void *arg, const char *name, uint64_t ino,
+                        const struct tree_entry *e);
+int tree_each_entry(struct tree *t, uint64_t nodeid, uint64_t after, bool plus,
+                    tree_dir_fn *each, void *arg, uint64_t *out_list);
+int tree_get_parent(struct tree *t, uint64_t nodeid, uint64_t *out_ino);
+
+/* ---- open files ---------------------------------------------------------- */
+
+/* O_TRUNC is done here. Opening for writing a file that is not wholly here is
+ * fine: fetch hydrates it (fs/fetch.h). -ESTALE: an outdated nodeid; -EISDIR;
+ * -EROFS; -EPERM (foreign item); */
+int tree_open(struct tree *t, uint64_t nodeid, int flags,
+              struct handle **out_h);
+/* Only after the last use of `h`. */
+void tree_release(struct tree *t, struct handle *h);
+
+/* The content the handle's nodeid stands for now; a reference for the caller
+ * (content_put()). Made on first use for what the server has. */
+int tree_handle_content(struct tree *t, struct handle *h,
+                        struct content **out_c);
+bool handle_can_write(const struct handle *h);
+uint64_t handle_nodeid(const struct handle *h);
+uint64_t handle_ino(const struct handle *h);
+
+/* After bytes were written: size and times of the row, generation. Cheap: the
+ * row is saved with the next commit, at the latest by tree_flush(). */
+void tree_wrote(struct tree *t, struct handle *h, uint64_t end);
+
+/* FLUSH: what was written so far survives the death of the program. fsync():
+ * and a power cut (content, row, name). */
+int tree_flush(struct tree *t, struct handle *h);
+int tree_fsync(struct tree *t, uint64_t nodeid, struct handle *h);
+
+/* The syncer: makes every commit so far survive a power cut. Called within a
+ * second of a close. */
+int tree_sync(struct tree *t);
+
+/* ---- what the engine needs ----------------------------------------------- */
+
+struct tree_use {
+	unsigned readers, writers; /* open handles, all nodeids of the ino */
+	int64_t wrote_ms; /* last write or size change; 0: not on this mount*/
+	int64_t dirty_ms; /* first change since the last settled() ... */
+	int64_t fsync_ms; /* last fsync by a program; 0: none */
+};
+/* clock_mono_ms() times; zeros if it is not live. */
+void tree_get_use(struct tree *t, uint64_t ino, struct tree_use *out);
+
+/* A change that did not come from a program here. tree_edit_begin() takes
+ * tree.lock for writing and begins a transaction; rows are edited through
+ * `db`; notes say what memory and kernel must learn; tree_edit_end() commits
+ * (rc 0) or rolls back (rc < 0) and returns the outcome. No network, no other
+ * tree call in between. */
+struct tree_edit;
+int tree_edit_begin(struct tree *t, struct tree_edit **out_e,
+                    struct db **out_db);
+/* The entry `name` in folder `parent` (inos) came, went or changed. */
+void tree_edit_entry(struct tree_edit *e, uint64_t parent, const char *name);
+/* The node stands for another content now (row's cid changed, or became 0):
+ * new nodeid, old one outdated. Without this a changed cid is the content's
+ * own business (truncation here). */
+void tree_edit_version(struct tree_edit *e, uint64_t ino);
+/* Attributes other than the size. */
+void tree_edit_attr(struct tree_edit *e, uint64_t ino);
+/* Wake the engine for it after the commit. */
+void tree_edit_dirty(struct tree_edit *e, uint64_t ino);
+/* Content that lost a user: collected after the commit when nobody has it. */
+void tree_edit_drop(struct tree_edit *e, uint64_t cid);
+int tree_edit_end(struct tree_edit *e, int rc);
+
+#endif
