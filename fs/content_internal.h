@@ -44,7 +44,13 @@ struct content {
 	struct content_snapshot *snap;
 };
 
+/* The place in the table of `cid`, with contents.lock held. */
+struct content **content_slot_locked(struct contents *cs, uint64_t cid);
+
 /* content_files.c: paths and files. `suffix` "" or ".snap". */
+#define CONTENT_NAME_SIZE 48
+void content_file_name(uint64_t cid, const char *suffix,
+                       char out[CONTENT_NAME_SIZE]);
 int content_file_open(struct contents *cs, uint64_t cid, const char *suffix,
                       int flags);
 void content_file_remove(struct contents *cs, uint64_t cid, const char *suffix);
@@ -60,6 +66,14 @@ size_t content_chunk_len_locked(const struct content *c, uint64_t idx);
 /* Reads chunk `idx` whole into `buf` (CHUNK_SIZE); holes and what lies behind
  * the file's end are zeros. */
 int content_read_chunk_locked(struct content *c, uint64_t idx, uint8_t *buf);
+
+/* All of it, unless the file ends before; bytes or -Exxx. */
+ssize_t content_pread_full(int fd, void *buf, size_t len, uint64_t off);
+int content_pwrite_full(int fd, const void *buf, size_t len, uint64_t off);
+
+/* content_settle.c. On failure nothing changed, in memory either. */
+int content_transact_locked(struct content *c, content_edit_fn *edit,
+                            void *arg);
 
 /* content_snap.c: sets aside what [off, off+len) still holds of the snapshot.
  * Never fails the write: a snapshot it can't keep is given up. */

@@ -1,0 +1,166 @@
+#include "fs/content_internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <unistd.h>
+
+#include "fs/lock.h"
+#include "net/log.h"
+
+/* The file lost a chunk that can be had again: forget it. A file that was made
+ * here and is clean has its base in the server's copy. */
+static int lose_chunk_locked(struct content *c, uint64_t idx)
+{
+	uint64_t n = (c->row.size + CHUNK_SIZE - 1) / CHUNK_SIZE;
+	int rc = 0;
+
+	if (c->map.whole) {
+		for (uint64_t i = 0; i < n && rc == 0; i++) {
+			uint64_t sum;
+
+			rc = chunkmap_get_sum(&c->map, i, &sum);
+			if (rc == 0)
+				rc = chunkmap_set(&c->map, i, sum);
+		}
+		c->map.whole = false;
+		c->map.base_len = c->row.base_len = c->row.size;
+		c->row.flags &= ~(uint32_t)CFILE_WHOLE;
+	}
+	c->unsaved = true;
+	return rc < 0 ? rc : chunkmap_unset(&c->map, idx);
+}
+
+/* Compares a present chunk with its checksum, once per mount. */
+static int verify_chunk_locked(struct content *c, uint64_t idx)
+{
+	uint8_t buf[CHUNK_SIZE];
+	uint64_t sum;
+	int rc;
+
+	if (chunkmap_is_verified(&c->map, idx))
+		return 0;
+	rc = chunkmap_get_sum(&c->map, idx, &sum);
+	if (rc < 0 || !sum)
+		return rc;
+	rc = content_read_chunk_locked(c, idx, buf);
+	if (rc == 0 &&
+	    content_sum(buf, content_chunk_len_locked(c, idx)) == sum) {
+		chunkmap_set_verified(&c->map, idx);
+		return 0;
+	}
+	if (c->row.flags & CFILE_CLEAN && c->row.base_id[0]) {
+		log_warn("content cid=%" PRIx64 " chunk=%" PRIu64
+		         " damaged action=fetch_again",
+		         c->cid, idx);
+		rc = lose_chunk_locked(c, idx);
+		return rc < 0 ? rc : -EAGAIN;
+	}
+	log_error("content cid=%" PRIx64 " ino=%" PRIu64 " chunk=%" PRIu64
+	          " damaged, not on the server kept=yes",
+	          c->cid, c->ino, idx);
+	return -EIO;
+}
+
+static int read_locked(struct content *c, uint64_t off, size_t len,
+                       struct content_span *out)
+{
+	uint64_t first, last, absent;
+	int rc;
+
+	if (off >= c->row.size)
+		len = 0;
+	else if (len > c->row.size - off)
+		len = (size_t)(c->row.size - off);
+	*out = (struct content_span){ .fd = -1, .off = off, .len = len };
+	if (!len)
+		return 0;
+	first = off / CHUNK_SIZE;
+	last = (off + len - 1) / CHUNK_SIZE;
+	rc = chunkmap_next_absent(&c->map, first, last, &absent);
+	if (rc < 0)
+		return rc;
+	out->absent = absent;
+	if (absent <= last)
+		return -EAGAIN;
+	for (uint64_t idx = first; idx <= last; idx++) {
+		out->absent = idx;
+		rc = verify_chunk_locked(c, idx);
+		if (rc < 0)
+			return rc;
+	}
+	rc = content_need_fd_locked(c, c->map.whole);
+	out->fd = c->fd;
+	return rc;
+}
+
+int content_read(struct content *c, uint64_t off, size_t len,
+                 struct content_span *out)
+{
+	int rc;
+
+	lock_take(&c->lock, LOCK_CONTENT);
+	rc = read_locked(c, off, len, out);
+	lock_drop(&c->lock, LOCK_CONTENT);
+	return rc;
+}
+
+ssize_t content_pread(struct content *c, void *buf, size_t len, uint64_t off)
+{
+	struct content_span span;
+	ssize_t n;
+	int rc;
+
+	lock_take(&c->lock, LOCK_CONTENT);
+	rc = read_locked(c, off, len, &span);
+	n = rc < 0     ? rc
+	    : span.len ? content_pread_full(span.fd, buf, span.len, off)
+	               : 0;
+	lock_drop(&c->lock, LOCK_CONTENT);
+	return n >= 0 && (size_t)n < span.len ? -EIO : n;
+}
+
+int content_next_absent(struct content *c, uint64_t first, uint64_t last,
+                        uint64_t *out_idx)
+{
+	int rc;
+
+	lock_take(&c->lock, LOCK_CONTENT);
+	rc = chunkmap_next_absent(&c->map, first, last, out_idx);
+	lock_drop(&c->lock, LOCK_CONTENT);
+	return rc;
+}
+
+static int seek_locked(struct content *c, uint64_t off, int whence,
+                       uint64_t *out_off)
+{
+	off_t at;
+	int rc;
+
+	if (off >= c->row.size)
+		return -ENXIO;
+	rc = chunkmap_is_whole(&c->map, c->row.size);
+	if (rc < 0)
+		return rc;
+	if (!rc) { /* absent bytes may be anything: all of it is data */
+		*out_off = whence == SEEK_DATA ? off : c->row.size;
+		return 0;
+	}
+	rc = content_need_fd_locked(c, true);
+	if (rc < 0)
+		return rc;
+	at = lseek(c->fd, (off_t)off, whence);
+	if (at < 0)
+		return -errno;
+	*out_off = (uint64_t)at;
+	return 0;
+}
+
+int content_seek(struct content *c, uint64_t off, int whence, uint64_t *out_off)
+{
+	int rc;
+
+	lock_take(&c->lock, LOCK_CONTENT);
+	rc = seek_locked(c, off, whence, out_off);
+	lock_drop(&c->lock, LOCK_CONTENT);
+	return rc;
+}
