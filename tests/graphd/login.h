@@ -125,6 +125,7 @@ int login_decide(struct login *l, const char *code, bool approve,
 
 /* Behaviour, from the control interface. Members of `settings`, all optional;
  * an unknown one or a wrong type is -EINVAL, and then nothing has changed.
+ * -ENOENT: no code that "approve" or "decline" could decide.
  *
  *   mode            "ask" (default): codes wait for the page or "approve"
  *                   "approve", "decline", "expire", "refuse": codes are so
