@@ -1,0 +1,47 @@
+/* fs/seen.h -- rows of what the server said and what could not be applied yet:
+ * the remote tree, where it differs from the synced one.
+ *
+ * An observation goes in with the transaction that advances the feed's link,
+ * and out with the one that applies it, so that none is lost. One row per
+ * item: the last word wins (facts/graph.md 7.2).
+ * Threads and errors: as fs/db.h. */
+#ifndef NMB_SEEN_H
+#define NMB_SEEN_H
+
+#include <stdint.h>
+
+#include "fs/item.h"
+
+struct db;
+
+enum seen_flag {
+	SEEN_HELD = 1 << 0, /* a mass delete that waits for approval */
+};
+
+/* Replaces what was there for that id. `round`: begin number of the round
+ * that brought it. */
+int seen_put(struct db *db, const struct item *r, int64_t round);
+int seen_get(struct db *db, const char *id, struct item *out);
+int seen_delete(struct db *db, const char *id);
+
+/* In ascending id after `after` (""), at most `max`: ids only, so that rows
+ * may be changed while they are gone through. Returns how many, or -Exxx. */
+int seen_list(struct db *db, const char *after, int64_t max,
+              char (*out_ids)[NODE_ID_MAX + 1]);
+/* Those that lie in that folder. */
+int seen_list_children(struct db *db, const char *parent_id, int64_t max,
+                       char (*out_ids)[NODE_ID_MAX + 1]);
+int seen_count(struct db *db, int64_t *out_n);
+int seen_set_flags(struct db *db, const char *id, uint32_t flags);
+/* 0 if there is no such row. */
+int seen_get_flags(struct db *db, const char *id, uint32_t *out_flags);
+
+/* Ids met by a full enumeration, to find out what it did not bring. */
+int listed_add(struct db *db, const char *id, int64_t round);
+int listed_clear(struct db *db);
+/* Inos of nodes on the server that the enumeration `round` did not bring,
+ * after `after`, at most `max`. */
+int listed_missing(struct db *db, int64_t round, uint64_t after, int64_t max,
+                   uint64_t *out_inos);
+
+#endif
