@@ -24,32 +24,39 @@
 
 struct http;
 struct http_request;
+struct http_timer;
 
 struct http_options {
-	const char *user_agent;	     /* NULL: none */
-	const char *ca_file;	     /* PEM; NULL: the system's */
-	bool http2;		     /* only where libcurl is sound */
-	unsigned max_connections;    /* per host; 0: 16 */
-	uint64_t up_bytes_per_s;     /* 0: no limit, over all requests */
+	const char *user_agent;   /* NULL: none */
+	const char *ca_file;      /* PEM; NULL: the system's */
+	bool http2;               /* only where libcurl is sound */
+	unsigned max_connections; /* per host; 0: 16 */
+	uint64_t up_bytes_per_s;  /* 0: no limit, over all requests */
 	uint64_t down_bytes_per_s;
 };
 
 /* Strings are copied. Starts the thread. 0, -ENOMEM, -EINVAL (ca_file is
- * missing or no PEM). Ignores SIGPIPE for the process (facts 13 #41). */
+ * missing or no PEM). Ignores SIGPIPE for the process (facts 13 #41). A proxy
+ * is taken from the environment (https_proxy, no_proxy), never for http.
+ * With a ca_file no other authority is trusted. */
 int http_new(const struct http_options *opt, struct http **out_h);
 
-/* Cancels what is under way (`done` with -ECANCELED), joins the thread. */
+/* Ends what is under way (`done` with -ECANCELED), then calls the timers that
+ * are left, before their time, and joins the thread. From then on nothing can
+ * be started (-ESHUTDOWN), also not by those callbacks. */
 void http_free(struct http *h);
 
 /* New limits for what is sent and received from now on; 0 takes one away. */
 void http_set_limits(struct http *h, uint64_t up_bytes_per_s,
-		     uint64_t down_bytes_per_s);
+                     uint64_t down_bytes_per_s);
 
 /* Closes idle connections and makes running requests fail with -ENETRESET if
  * they make no progress within 5 s: after a suspend or a change of network. */
 void http_drop_connections(struct http *h);
 
-/* Reads go before uploads when connections are scarce. */
+/* Of the requests to one host that wait for a connection, the lowest class
+ * starts first, and within a class the oldest; bulk never has the last quarter
+ * of the connections. */
 enum http_prio {
 	HTTP_PRIO_USER, /* somebody waits: reads, lookups */
 	HTTP_PRIO_META, /* small requests of the engine */
@@ -59,13 +66,13 @@ enum http_prio {
 struct http_answer {
 	/* 0 if an answer came in full, whatever its status. Else no or half an
 	 * answer: -ECANCELED, -ENETUNREACH (no route, DNS, refused),
-	 * -ETIMEDOUT (a deadline), -ENETRESET (broken on the way, short body),
-	 * -EKEYREJECTED (TLS or certificate), -EFBIG (more than max_body),
-	 * -EPROTO (not HTTP, URL not allowed), -ENOMEM, or what a callback
-	 * returned. */
+	 * -ETIMEDOUT (a deadline), -ENETRESET (broken on the way, also in the
+	 * TLS handshake; short body), -EKEYREJECTED (certificate), -EFBIG (more
+	 * than max_body, or 64 KiB of header), -EPROTO (not HTTP), -ENOMEM, or
+	 * what a callback returned. */
 	int rc;
-	long status; /* 0: none came */
-	bool was_sent; /* false: not one byte left, so no effect there */
+	long status;      /* 0: none came */
+	bool was_sent;    /* false: not one byte left, so no effect there */
 	const char *body; /* collected, NUL-terminated; NULL with `data` */
 	size_t body_len;
 	const char *detail; /* one line for the log, holds no secret */
@@ -77,16 +84,17 @@ struct http_answer {
  * or -Exxx to abort. */
 typedef ssize_t http_read_fn(void *arg, void *buf, size_t len);
 
-/* Starts the body anew from its first byte (connection died before any byte
- * of the answer). Returns 0, or -Exxx if it can't. */
+/* Starts the body anew from its first byte (a kept connection died before any
+ * byte of the answer). Returns 0, or -Exxx if it can't. */
 typedef int http_rewind_fn(void *arg);
 
 /* Called once, when the header of the answer is complete and before its body.
  * Returns 0, or -Exxx to abort. Status and headers may be looked at. */
 typedef int http_head_fn(void *arg, const struct http_answer *a);
 
-/* A piece of the answer's body. Returns 0, 1 to pause (the piece counts as
- * not taken and comes again after http_resume()), or -Exxx to abort. */
+/* A piece of the answer's body, of any status. Returns 0, 1 to pause (the
+ * piece counts as not taken and comes again after http_resume(), perhaps cut
+ * otherwise), or -Exxx to abort. */
 typedef int http_data_fn(void *arg, const void *data, size_t len);
 
 /* The end; everything in `a` dies when it returns. The request handle is
@@ -98,8 +106,8 @@ struct http_spec {
 	const char *url;    /* used byte for byte; copied */
 	bool secret_url;    /* pre-authenticated: log scheme and host only */
 	const char *const *headers; /* "Name: value", NULL ends; copied */
-	const char *bearer; /* added as Authorization; copied, wiped, not logged;
-			     * never sent anywhere but to this URL */
+	const char *bearer; /* added as Authorization; copied, wiped, not
+	                     * logged; never sent anywhere but to this URL */
 	enum http_prio prio;
 
 	/* Body: none, from memory (copied), or by callback. */
@@ -108,24 +116,27 @@ struct http_spec {
 	http_read_fn *read;
 	http_rewind_fn *rewind; /* NULL: can't */
 
-	size_t max_body; /* of a collected answer; 0: 16 MiB */
-	http_head_fn *head;  /* may be NULL */
+	size_t max_body;    /* of a collected answer; 0: 16 MiB */
+	http_head_fn *head; /* may be NULL */
 	http_data_fn *data; /* NULL: collect */
 	http_done_fn *done;
 	void *arg;
 
-	int connect_ms; /* 0: 15,000 */
-	int stall_ms;	/* no byte in either direction; 0: 30,000 */
-	int total_ms;	/* 0: none */
-	int answer_ms;	/* from the last byte sent to the answer's first;
-			 * 0: as stall_ms. Last fragments may need minutes. */
+	/* A transfer that a callback paused or the bandwidth limit holds does
+	 * not stall. Bytes count as sent when TCP saw them acknowledged. */
+	int connect_ms; /* name, TCP and TLS; 0: 15,000 */
+	int stall_ms;   /* no byte in either direction; 0: 30,000 */
+	int total_ms;   /* since http_start(), waiting included; 0: none */
+	int answer_ms;  /* from the last byte sent to the answer's first;
+	                 * 0: as stall_ms. Last fragments may need minutes. */
 };
 
-/* Queues a request. 0 or -ENOMEM, -EPROTO (URL), -ESHUTDOWN; on error `done`
- * does not come. *out_r (may be NULL if nobody cancels) is valid until `done`
- * has returned. */
+/* Queues a request. 0 or -ENOMEM, -EPROTO (URL), -EINVAL (control characters
+ * in method, headers or bearer), -ESHUTDOWN; on error `done` does not come.
+ * *out_r (may be NULL if nobody cancels) is set before any callback comes, and
+ * valid until `done` has returned. */
 int http_start(struct http *h, const struct http_spec *spec,
-	       struct http_request **out_r);
+               struct http_request **out_r);
 
 /* Ends it soon with -ECANCELED; `done` still comes, on the network thread.
  * The handle must still be valid: the caller makes sure with its own lock that
@@ -134,6 +145,22 @@ void http_cancel(struct http_request *r);
 
 /* After a read of 0 or a data of 1. Same validity. */
 void http_resume(struct http_request *r);
+
+/* Calls fn(arg) once on the network thread, with no lock held, `delay_ms` from
+ * now (0: as soon as possible; the time the machine sleeps counts). 0, -ENOMEM
+ * or -ESHUTDOWN; on error fn does not come. fn comes in any case, at the latest
+ * from http_free(), unless http_cancel_timer() returned true. *out_t (may be
+ * NULL) is set before fn comes. */
+int http_call_later(struct http *h, int64_t delay_ms, void (*fn)(void *arg),
+                    void *arg, struct http_timer **out_t);
+
+/* True: fn has not been called and won't be; what it would have let go of is
+ * the caller's again. False: fn is running or about to (on the network thread
+ * this means: the caller is within fn). The handle must be valid: fn has not
+ * returned, which the caller makes sure with its own lock, and it was not
+ * cancelled before. After either answer the caller forgets it. May be called
+ * with locks held that fn takes. */
+bool http_cancel_timer(struct http_timer *t);
 
 /* The last header of that name (any case) or NULL; only within callbacks. */
 const char *http_answer_header(const struct http_answer *a, const char *name);
