@@ -9,6 +9,7 @@
  *
  *   POST /{tenant}/oauth2/v2.0/devicecode
  *   POST /{tenant}/oauth2/v2.0/token        device_code and refresh_token
+ *   GET  /{tenant}/v2.0/.well-known/openid-configuration
  *   GET, POST /devicelogin                  the page; ?otc=CODE fills it in
  *   HEAD, GET /                             200 (clients test the network)
  *
@@ -75,8 +76,8 @@ struct login_reply {
 	size_t nheaders;
 };
 
-/* True for what login_handle() answers: any /{tenant}/oauth2/... and the page
- * on every host, and all of a host whose name starts with "login.". */
+/* True for what login_handle() answers: the endpoints and the page on every
+ * host, and all of a host whose name starts with "login.". */
 bool login_owns(const char *host, const char *path);
 
 /* Fills all of *out_reply; out of memory gives status 500 and no body. Free

@@ -110,18 +110,6 @@ static char *device_message(const struct login_request *req, const char *uri,
 	return buf_steal(&b);
 }
 
-static void add_seconds(const struct login *l, cJSON *obj, const char *name,
-                        int64_t seconds)
-{
-	char text[24];
-
-	snprintf(text, sizeof(text), "%lld", (long long)seconds);
-	if (l->set.string_numbers)
-		cJSON_AddStringToObject(obj, name, text);
-	else
-		cJSON_AddNumberToObject(obj, name, (double)seconds);
-}
-
 static void tell_device(struct login *l, const struct login_call *call,
                         const struct login_device *d, struct login_reply *reply)
 {
@@ -134,9 +122,9 @@ static void tell_device(struct login *l, const struct login_call *call,
 		cJSON_AddStringToObject(obj, "user_code", d->user_code);
 		cJSON_AddStringToObject(obj, "device_code", d->code);
 		cJSON_AddStringToObject(obj, "verification_uri", uri);
-		add_seconds(l, obj, "expires_in", l->set.code_life_s);
+		login_add_number(l, obj, "expires_in", l->set.code_life_s);
 		if (!l->set.omit_interval)
-			add_seconds(l, obj, "interval", l->set.interval_s);
+			login_add_number(l, obj, "interval", l->set.interval_s);
 		cJSON_AddStringToObject(obj, "message", message);
 	}
 	login_reply_json(reply, 200, obj);
@@ -303,8 +291,8 @@ static void decide_by_mode(struct login *l, struct login_device *d)
 	}
 }
 
-static void redeem(struct login *l, struct login_device *d, int64_t now_ms,
-                   struct login_reply *reply)
+static void redeem(struct login *l, const struct login_call *call,
+                   struct login_device *d, struct login_reply *reply)
 {
 	struct login_token like = {
 		.client = d->client,
@@ -315,13 +303,15 @@ static void redeem(struct login *l, struct login_device *d, int64_t now_ms,
 	};
 
 	d->state = LOGIN_REDEEMED;
-	login_grant_locked(l, &like, d->scopes & SCOPE_OFFLINE, now_ms, reply);
+	login_grant_locked(l, call, &like, d->scopes & SCOPE_OFFLINE, reply);
 }
 
 /* 0: redeemed, reply is filled. */
-static int poll_device(struct login *l, struct login_device *d, int64_t now_ms,
-                       struct login_reply *reply)
+static int poll_device(struct login *l, const struct login_call *call,
+                       struct login_device *d, struct login_reply *reply)
 {
+	int64_t now_ms = call->req->now_ms;
+
 	if (d->state == LOGIN_OPEN && now_ms >= d->expires_ms)
 		return 70019;
 	if (d->state == LOGIN_OPEN && too_fast(l, d, now_ms))
@@ -337,7 +327,7 @@ static int poll_device(struct login *l, struct login_device *d, int64_t now_ms,
 	case LOGIN_REDEEMED:
 		return 54005;
 	case LOGIN_APPROVED:
-		redeem(l, d, now_ms, reply);
+		redeem(l, call, d, reply);
 		return 0;
 	}
 	return 90120;
@@ -358,7 +348,7 @@ void login_device_poll_locked(struct login *l, const struct login_call *call,
 	else if (!d)
 		rc = 70018;
 	else
-		rc = poll_device(l, d, req->now_ms, reply);
+		rc = poll_device(l, call, d, reply);
 	if (rc)
 		login_error_code(rc, code ? NULL : "'device_code'", reply);
 	free(code);

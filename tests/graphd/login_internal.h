@@ -1,8 +1,11 @@
 /* tests/graphd/login_internal.h -- what the files of the sign-in service share.
  *
- * login.c         the object, its settings, routing
+ * login.c         the object, tenants, bearers
+ * login_control.c settings and statistics
+ * login_serve.c   requests to endpoints
  * login_device.c  device codes: made, decided, polled
  * login_token.c   tokens and scopes
+ * login_grant.c   tokens handed out: success bodies, refreshing
  * login_error.c   the table of errors, their bodies
  * login_form.c    forms
  * login_page.c    the page where the code is typed
@@ -206,9 +209,15 @@ struct login_call {
 
 bool login_is_personal(const struct login *l, unsigned account);
 
+enum login_via login_via_of(const struct login *l, const char *tenant);
+
 /* May this account sign in through that segment? */
 bool login_admits_locked(const struct login *l, unsigned account,
                          enum login_via via, const char *tenant);
+
+/* As `string_numbers` wants it. */
+void login_add_number(const struct login *l, cJSON *obj, const char *name,
+                      int64_t value);
 
 void login_device_new_locked(struct login *l, const struct login_call *call,
                              struct login_reply *reply);
@@ -221,9 +230,9 @@ struct login_device *login_device_find_locked(struct login *l,
                                               int64_t now_ms);
 void login_devices_free(struct login_device *d);
 
-/* New tokens for `old` (kind is ignored), as a success body. */
-void login_grant_locked(struct login *l, const struct login_token *old,
-                        bool refresh, int64_t now_ms,
+/* New tokens like `old` (kind is ignored), as a success body. */
+void login_grant_locked(struct login *l, const struct login_call *call,
+                        const struct login_token *old, bool refresh,
                         struct login_reply *reply);
 int login_mint_locked(struct login *l, const struct login_token *like,
                       enum login_token_kind kind, int64_t now_ms,

@@ -283,6 +283,37 @@ static void test_no_offline_access(void)
 	free(code);
 }
 
+/* What libraries want besides: where to go, and who it was. */
+static void test_discovery_and_identity(void)
+{
+	struct buf form = BUF_INIT;
+	char *code;
+
+	start(NULL, "{\"mode\": \"approve\"}");
+	call("GET", "/consumers/v2.0/.well-known/openid-configuration", "", "",
+	     0);
+	CHECK_EQ(got.status, 200);
+	CHECK_STR(json_str(got.json, "token_endpoint"),
+	          "http://127.0.0.1:8080/consumers/oauth2/v2.0/token");
+	call("GET", "/nobody/v2.0/.well-known/openid-configuration", "", "", 0);
+	CHECK_EQ(got.code, 90002);
+
+	code = new_code("consumers", "Files.Read+openid", NULL, 0);
+	buf_addf(&form,
+	         DEVICE_GRANT "&client_id=app&client_info=1"
+	                      "&device_code=%s",
+	         code);
+	call("POST", "/consumers/oauth2/v2.0/token", "", form.data, 0);
+	CHECK_EQ(got.status, 200);
+	CHECK(strstr(json_str(got.json, "id_token"), "."));
+	/* {"uid":"00000000-0000-0000- ... */
+	CHECK_EQ(strncmp(json_str(got.json, "client_info"),
+	                 "eyJ1aWQiOiIwMDAwMDAwMC0wMDAwLTAwMDAt", 36),
+	         0);
+	free(code);
+	buf_done(&form);
+}
+
 static void test_modes(void)
 {
 	static const struct {
@@ -762,6 +793,7 @@ int main(void)
 	RUN(test_requests_refused);
 	RUN(test_polling);
 	RUN(test_no_offline_access);
+	RUN(test_discovery_and_identity);
 	RUN(test_modes);
 	RUN(test_after_polls);
 	RUN(test_expiry);
