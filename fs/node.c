@@ -49,6 +49,20 @@ static int read_row(struct sqlite3_stmt *q, struct node *n)
 }
 
 /* The one row that `sql` finds. */
+bool node_same(const struct node *a, const struct node *b)
+{
+	return a->ino == b->ino && a->flags == b->flags && a->mode == b->mode &&
+	       a->uid == b->uid && a->gid == b->gid && a->rdev == b->rdev &&
+	       a->parent == b->parent && !strcmp(a->name, b->name) &&
+	       a->mtime == b->mtime && a->size == b->size && a->cid == b->cid &&
+	       a->gen == b->gen && !strcmp(a->s_id, b->s_id) &&
+	       a->s_parent == b->s_parent && !strcmp(a->s_name, b->s_name) &&
+	       !strcmp(a->s_etag, b->s_etag) && a->s_gen == b->s_gen &&
+	       a->s_size == b->s_size && a->s_len == b->s_len &&
+	       a->s_mtime == b->s_mtime && a->gone_round == b->gone_round &&
+	       !memcmp(a->s_hash, b->s_hash, sizeof(a->s_hash));
+}
+
 static int get_one(struct db *db, const char *sql, const struct db_val *args,
                    struct node *out_n)
 {

@@ -95,6 +95,9 @@ static inline bool node_on_server(const struct node *n)
 	return n->s_id[0] != '\0';
 }
 
+/* All columns equal. */
+bool node_same(const struct node *a, const struct node *b);
+
 int node_get(struct db *db, uint64_t ino, struct node *out_n);
 int node_get_child(struct db *db, uint64_t parent, const char *name,
                    struct node *out_n);

@@ -165,6 +165,8 @@ void tree_get_use(struct tree *t, uint64_t ino, struct tree_use *out);
 struct tree_edit;
 int tree_edit_begin(struct tree *t, struct tree_edit **out_e,
                     struct db **out_db);
+/* tree_get_use() within an edit. */
+void tree_edit_get_use(struct tree_edit *e, uint64_t ino, struct tree_use *out);
 /* The entry `name` in folder `parent` (inos) came, went or changed. */
 void tree_edit_entry(struct tree_edit *e, uint64_t parent, const char *name);
 /* The node stands for another content now (row's cid changed, or became 0):

@@ -1,0 +1,472 @@
+#include "fs/gather.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/cfile.h"
+#include "fs/content.h"
+#include "fs/db.h"
+#include "fs/store.h"
+#include "fs/tree.h"
+#include "net/names.h"
+
+#define MAX_DEPTH 4096
+
+int gather_fold(const struct codec *codec, const char *name, char **out_fold)
+{
+	char *fold;
+	int rc = 0;
+
+	*out_fold = NULL;
+	if (!codec->ops->folds_names)
+		return 0;
+	fold = codec->ops->fold(codec, name, &rc);
+	if (fold && !strcmp(fold, name)) {
+		free(fold);
+		fold = NULL;
+	}
+	*out_fold = fold;
+	return rc;
+}
+
+/* ---- for the planner ----------------------------------------------------- */
+
+struct plan_view *plan_view_new(void)
+{
+	struct plan_view *v = calloc(1, sizeof(*v));
+
+	if (!v)
+		return NULL;
+	v->attempt = attempt_alloc();
+	if (!v->attempt) {
+		free(v);
+		return NULL;
+	}
+	return v;
+}
+
+void plan_view_free(struct plan_view *v)
+{
+	if (!v)
+		return;
+	attempt_free(v->attempt);
+	free(v);
+}
+
+static bool is_sent(const struct codec *codec, const struct node *n)
+{
+	return node_is_dir(n) || node_is_file(n) ||
+	       codec->ops->keeps_attributes;
+}
+
+/* The name its local state asks for; in.want_name NULL and why, if none. */
+static void gather_name(const struct gather *g, struct plan_view *v)
+{
+	v->in.name_why = "the name can't be held there";
+	v->in.name_rc = g->codec->ops->seal_name(g->codec, &v->n, v->want_name,
+	                                         &v->in.name_why);
+	v->in.want_name = v->in.name_rc == 0 ? v->want_name : NULL;
+}
+
+static int gather_attempt(const struct gather *g, struct db *db,
+                          struct plan_view *v)
+{
+	const struct attempt *a = v->attempt;
+	struct plan_attempt *p = &v->in.attempt;
+	int rc = attempt_get_by_ino(db, v->n.ino, v->attempt);
+
+	(void)g;
+	if (rc == -ENOENT)
+		return 0;
+	if (rc < 0)
+		return rc;
+	p->open = true;
+	p->create = a->op == ATTEMPT_CREATE;
+	p->gen = a->gen;
+	p->cid = a->cid;
+	p->parent = a->parent;
+	p->name = a->name;
+	p->resumable = a->state == ATTEMPT_SESSION && a->url[0];
+	return 0;
+}
+
+static int gather_other(struct db *db, const struct node *n,
+                        struct plan_other *out)
+{
+	struct attempt *a;
+	int rc;
+
+	out->ino = n->ino;
+	out->linked = n->parent != 0;
+	out->file = node_is_file(n);
+	out->there = node_on_server(n);
+	a = attempt_alloc();
+	if (!a)
+		return -ENOMEM;
+	rc = attempt_get_by_ino(db, n->ino, a);
+	attempt_free(a);
+	out->busy = rc == 0;
+	return rc == -ENOENT ? 0 : rc;
+}
+
+/* Is the folder n is moving into below n on the server? Then something on the
+ * way down must be moved out first. */
+static int gather_below(struct db *db, struct plan_view *v, struct node *tmp)
+{
+	uint64_t ino = v->n.parent, first = 0;
+
+	for (int depth = 0; ino && ino != NODE_ROOT; depth++) {
+		int rc = depth < MAX_DEPTH ? node_get(db, ino, tmp) : -ELOOP;
+
+		if (rc == -ENOENT)
+			return 0;
+		if (rc < 0)
+			return rc;
+		if (!node_on_server(tmp))
+			return 0;
+		if (tmp->s_parent != tmp->parent && !first)
+			first = tmp->ino;
+		ino = tmp->s_parent;
+		if (ino == v->n.ino) {
+			v->in.below = first ? first : tmp->ino;
+			return 0;
+		}
+	}
+	return 0;
+}
+
+static int gather_linked(const struct gather *g, struct db *db,
+                         struct plan_view *v)
+{
+	struct node *tmp = malloc(sizeof(*tmp));
+	int rc;
+
+	if (!tmp)
+		return -ENOMEM;
+	gather_name(g, v);
+	rc = node_get(db, v->n.parent, tmp);
+	if (rc == 0) {
+		v->in.parent_there = node_on_server(tmp);
+		memcpy(v->parent_id, tmp->s_id, sizeof(v->parent_id));
+	}
+	if (rc == 0 && v->in.want_name && v->in.parent_there) {
+		rc = node_get_occupant(db, v->n.parent, v->want_name, tmp);
+		if (rc == 0 && tmp->ino != v->n.ino)
+			rc = gather_other(db, tmp, &v->in.occupant);
+		else if (rc == -ENOENT)
+			rc = 0;
+	}
+	if (rc == 0 && node_is_dir(&v->n) && node_on_server(&v->n) &&
+	    v->n.parent != v->n.s_parent)
+		rc = gather_below(db, v, tmp);
+	free(tmp);
+	return rc;
+}
+
+/* A node that programs keep, somewhere below an unlinked folder there. */
+static int gather_kept(struct db *db, struct plan_view *v)
+{
+	int64_t kept;
+	int rc = db_query_int(
+		db,
+		"WITH RECURSIVE gone(ino) AS (SELECT ?1 UNION SELECT node.ino"
+		" FROM node JOIN gone ON node.s_parent=gone.ino WHERE"
+		" node.s_id IS NOT NULL AND node.parent IS NULL)"
+		" SELECT node.ino FROM gone JOIN node ON node.s_parent=gone.ino"
+		" WHERE node.s_id IS NOT NULL AND node.parent IS NOT NULL"
+		" LIMIT 1",
+		DB_ARGS(DB_INT(v->n.ino)), 0, &kept);
+
+	v->in.kept_child = (uint64_t)kept;
+	return rc;
+}
+
+/* Who, linked here, wants the place that n still holds there? */
+static int gather_wanted(const struct gather *g, struct db *db,
+                         struct plan_view *v, struct node *tmp)
+{
+	char target[4096], want[NODE_REMOTE_MAX + 1];
+	struct node *shown = calloc(1, sizeof(*shown));
+	const char *why;
+	int rc;
+
+	if (!shown)
+		return -ENOMEM;
+	*shown = v->n;
+	rc = g->codec->ops->open_name(g->codec, v->n.s_name, shown, target);
+	if (rc == 0)
+		rc = node_get_child(db, v->n.s_parent, shown->name, tmp);
+	free(shown);
+	if (rc == -ENOENT || rc == -EINVAL)
+		return 0;
+	if (rc < 0)
+		return rc;
+	if (g->codec->ops->seal_name(g->codec, tmp, want, &why) < 0 ||
+	    strcmp(want, v->n.s_name) != 0)
+		return 0;
+	return gather_other(db, tmp, &v->in.wanted);
+}
+
+static int gather_unlinked(const struct gather *g, struct db *db,
+                           struct plan_view *v)
+{
+	struct node *tmp;
+	int rc;
+
+	rc = store_get_int(db, "round_done", 0, &v->in.round_done);
+	if (rc < 0 || !node_on_server(&v->n))
+		return rc;
+	tmp = malloc(sizeof(*tmp));
+	if (!tmp)
+		return -ENOMEM;
+	rc = node_get(db, v->n.s_parent, tmp);
+	if (rc == 0 && !tmp->parent && node_on_server(tmp) &&
+	    tmp->ino != NODE_ROOT)
+		v->in.s_parent_unlinked = tmp->ino;
+	if (rc == 0 || rc == -ENOENT)
+		rc = node_is_dir(&v->n) ? gather_kept(db, v) : 0;
+	if (rc == 0)
+		rc = gather_wanted(g, db, v, tmp);
+	free(tmp);
+	return rc;
+}
+
+static int gather_content(const struct gather *g, struct db *db,
+                          struct plan_view *v)
+{
+	struct content *c;
+	struct cfile row;
+	int rc;
+
+	v->in.whole = true;
+	if (!g->contents || !v->n.cid)
+		return 0;
+	rc = cfile_get(db, v->n.cid, &row);
+	if (rc < 0 || row.flags & CFILE_WHOLE || !row.base_id[0])
+		return rc;
+	rc = content_get(g->contents, v->n.cid, false, &c);
+	if (rc < 0)
+		return rc;
+	rc = content_is_whole(c);
+	v->in.whole = rc == 1;
+	content_put(c);
+	return rc < 0 ? rc : 0;
+}
+
+int gather_plan(const struct gather *g, struct db *db, uint64_t ino,
+                struct plan_view *v)
+{
+	int rc = node_get(db, ino, &v->n);
+
+	memset(&v->in, 0, sizeof(v->in));
+	v->in.n = &v->n;
+	if (rc < 0)
+		return rc;
+	v->in.sent = is_sent(g->codec, &v->n);
+	v->in.sets_times =
+		g->codec->ops->times_in_item && (g->personal || !v->n.s_size);
+	rc = gather_attempt(g, db, v);
+	if (rc == 0 && v->n.parent)
+		rc = gather_linked(g, db, v);
+	else if (rc == 0)
+		rc = gather_unlinked(g, db, v);
+	if (rc == 0 && node_is_file(&v->n) && v->n.parent &&
+	    plan_content_differs(&v->n))
+		rc = gather_content(g, db, v);
+	if (rc == 0 && g->tree) {
+		struct tree_use use;
+
+		tree_get_use(g->tree, ino, &use);
+		v->in.writers = use.writers;
+		v->in.wrote_ms = use.wrote_ms;
+		v->in.dirty_ms = use.dirty_ms;
+		v->in.fsync_ms = use.fsync_ms;
+	}
+	return rc;
+}
+
+/* ---- for the merger ------------------------------------------------------ */
+
+struct merge_view *merge_view_new(void)
+{
+	return calloc(1, sizeof(struct merge_view));
+}
+
+void merge_view_free(struct merge_view *v)
+{
+	free(v);
+}
+
+void merge_view_place(const struct merge_view *v, uint64_t *out_parent,
+                      const char **out_name)
+{
+	unsigned follow = merge_target(&v->in);
+	const struct node *n = v->in.n;
+
+	*out_parent = follow & MERGE_PARENT ? v->in.parent : n->parent;
+	*out_name = follow & MERGE_NAME ? v->shown.name : n->name;
+}
+
+/* What the remote name says here. */
+static void gather_shown(const struct gather *g, const struct item *r,
+                         struct merge_view *v)
+{
+	int rc;
+
+	memset(&v->shown, 0, sizeof(v->shown));
+	v->shown.mode = r->kind == ITEM_FOLDER ? 0040755 : 0100644;
+	v->shown.mtime = r->mtime;
+	v->target[0] = '\0';
+	if (!r->name[0])
+		return;
+	rc = g->codec->ops->open_name(g->codec, r->name, &v->shown, v->target);
+	if (rc == 0)
+		return;
+	v->in.hidden = g->codec->ops->authenticates;
+	v->in.alias = true;
+	names_alias(r->name, r->id, v->shown.name, sizeof(v->shown.name));
+}
+
+static int gather_known(const struct gather *g, struct db *db,
+                        struct merge_view *v)
+{
+	struct tree_use use = { 0 };
+	struct plan_view *pv = NULL;
+	const char *why;
+	int rc;
+
+	if (g->codec->ops->seal_name(g->codec, &v->n, v->want_name, &why) == 0)
+		v->in.want_name = v->want_name;
+	rc = attempt_is_for(db, v->n.s_id);
+	if (rc < 0)
+		return rc;
+	v->in.n_attempt = rc;
+	if (g->tree)
+		tree_get_use(g->tree, v->n.ino, &use);
+	v->in.writers = use.writers;
+	v->in.whole = true;
+	if (node_is_file(&v->n) && v->n.cid && g->contents) {
+		pv = plan_view_new();
+		if (!pv)
+			return -ENOMEM;
+		pv->n = v->n;
+		rc = gather_content(g, db, pv);
+		v->in.whole = pv->in.whole;
+		plan_view_free(pv);
+	} else if (node_is_file(&v->n) && !v->n.cid) {
+		v->in.whole = v->n.size == 0;
+		rc = 0;
+	} else {
+		rc = 0;
+	}
+	return rc;
+}
+
+static int gather_parent(struct db *db, const struct item *r,
+                         struct merge_view *v)
+{
+	int rc = r->parent_id[0] ? node_get_by_id(db, r->parent_id, &v->parent)
+	                         : -ENOENT;
+
+	if (rc == -ENOENT || (rc == 0 && !node_is_dir(&v->parent)))
+		return 0;
+	if (rc < 0)
+		return rc;
+	v->in.parent = v->parent.ino;
+	v->in.parent_unlinked = !v->parent.parent && v->parent.ino != NODE_ROOT;
+	rc = attempt_is_at(db, r->parent_id, r->name);
+	v->in.place_attempt = rc == 1;
+	if (rc >= 0 && v->in.n && node_is_dir(v->in.n)) {
+		rc = node_is_below(db, v->in.parent, v->n.ino);
+		v->in.parent_below = rc == 1;
+	}
+	return rc < 0 ? rc : 0;
+}
+
+/* Equal bytes? Only asked where sizes agree: reads and hashes the local file.
+ */
+static int compare_content(const struct gather *g, const struct item *r,
+                           const struct node *at, bool *out_same)
+{
+	struct quickxor q;
+	struct content *c;
+	uint8_t hash[NODE_HASH_SIZE];
+	char *buf;
+	ssize_t n = 0;
+	int rc;
+
+	*out_same = false;
+	if (g->codec->ops->authenticates || r->kind != ITEM_FILE ||
+	    at->size != r->size)
+		return 0;
+	if (!r->size) {
+		*out_same = true;
+		return 0;
+	}
+	if (!g->contents || !at->cid || !r->has_hash)
+		return 0;
+	rc = content_get(g->contents, at->cid, false, &c);
+	if (rc < 0)
+		return rc;
+	buf = malloc(1 << 20);
+	quickxor_init(&q);
+	while (buf && (n = content_pread(c, buf, 1 << 20, q.len)) > 0)
+		quickxor_update(&q, buf, (size_t)n);
+	quickxor_final(&q, hash);
+	*out_same = buf && n == 0 && q.len == r->size &&
+	            !memcmp(hash, r->hash, sizeof(hash));
+	free(buf);
+	content_put(c);
+	return buf ? 0 : -ENOMEM;
+}
+
+static int gather_at(const struct gather *g, struct db *db,
+                     const struct item *r, struct merge_view *v)
+{
+	struct tree_use use = { 0 };
+	uint64_t parent;
+	const char *name;
+	int rc;
+
+	if (v->in.n && !merge_target(&v->in))
+		return 0;
+	merge_view_place(v, &parent, &name);
+	rc = node_get_child(db, parent, name, &v->at);
+	if (rc == -ENOENT)
+		return 0;
+	if (rc < 0 || (v->in.n && v->at.ino == v->n.ino))
+		return rc;
+	v->in.at = &v->at;
+	if (g->tree)
+		tree_get_use(g->tree, v->at.ino, &use);
+	v->in.at_writers = use.writers;
+	if (!v->in.n && node_is_file(&v->at) && !use.writers)
+		rc = compare_content(g, r, &v->at, &v->in.at_same);
+	return rc;
+}
+
+int gather_merge(const struct gather *g, struct db *db, const struct item *r,
+                 struct merge_view *v)
+{
+	bool last = v->in.last, looked = v->in.looked;
+	int rc;
+
+	memset(&v->in, 0, sizeof(v->in));
+	v->in.r = r;
+	v->in.last = last;
+	v->in.looked = looked;
+	gather_shown(g, r, v);
+	rc = node_get_by_id(db, r->id, &v->n);
+	if (rc == 0) {
+		v->in.n = &v->n;
+		rc = gather_known(g, db, v);
+	} else if (rc == -ENOENT) {
+		rc = 0;
+	}
+	if (rc == 0)
+		rc = gather_parent(db, r, v);
+	if (rc == 0 && v->in.parent && !r->deleted)
+		rc = gather_at(g, db, r, v);
+	return rc;
+}

@@ -1,0 +1,63 @@
+/* fs/remote.h -- brings what the server said into the rows: asks fs/merge,
+ * does what it answers.
+ *
+ * Observations come from three sides: pages of the feed (remote_take_page()),
+ * listings, and items looked at by id. What can't be applied yet is kept in
+ * fs/seen and asked again by remote_settle(): after an attempt ended, a writer
+ * closed, a round ended. Threads: the engine's only. Errors: 0 or -Exxx. */
+#ifndef NMB_REMOTE_H
+#define NMB_REMOTE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "fs/gather.h"
+#include "fs/item.h"
+
+struct db;
+struct remote;
+struct store;
+struct tree;
+struct tree_edit;
+
+struct remote_options {
+	struct store *store;
+	struct tree *tree;
+	struct gather gather;
+	uid_t uid; /* of what other devices made */
+	gid_t gid;
+	const char *host; /* for conflict names; copied */
+};
+
+int remote_new(const struct remote_options *opt, struct remote **out_r);
+void remote_free(struct remote *r);
+
+/* One page of a feed or listing, in one transaction: what is simply new or
+ * known is applied at once, the rest noted in fs/seen; `note` (may be NULL)
+ * adds the link that comes after it. `mark`: a full enumeration, ids are noted
+ * as listed. */
+typedef int remote_note_fn(void *arg, struct db *db);
+int remote_take_page(struct remote *r, const struct item *items, size_t n,
+                     int64_t round, bool mark, remote_note_fn *note, void *arg);
+
+/* Merges one item that was looked at just now, and forgets what was noted of
+ * it before. 0: applied or nothing to do; -EAGAIN: parked. */
+int remote_take_looked(struct remote *r, const struct item *item);
+
+/* Goes through fs/seen. `last`: the round is over (deletes are applied,
+ * unknown parents are outside). What needs a GET is handed to `look`; its
+ * outcome comes back by remote_take_looked(). *out_held: deletes held back
+ * because they would remove too much (design: promise 4). */
+typedef int remote_look_fn(void *arg, const char *id);
+int remote_settle(struct remote *r, bool last, remote_look_fn *look, void *arg,
+                  int64_t *out_held);
+
+/* Writes r's columns over n's synced ones; `parent`: ino of its folder. */
+void remote_set_synced(const struct gather *g, struct node *n,
+                       const struct item *r, uint64_t parent);
+/* The node is no item any more. */
+void remote_clear_synced(struct node *n);
+
+#endif
