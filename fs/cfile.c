@@ -1,6 +1,7 @@
 #include "fs/cfile.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "fs/db.h"
@@ -180,22 +181,31 @@ int cfile_set_partial(struct db *db, uint64_t cid, uint64_t idx,
 	              DB_ARGS(DB_INT(cid), DB_INT(idx), DB_BLOB(extents, len)));
 }
 
+static int one_partial(struct sqlite3_stmt *q, cfile_partial_fn *each,
+                       void *arg)
+{
+	uint8_t none[1];
+	size_t len = db_col_blob(q, 1, none, 0);
+	void *extents = malloc(len ? len : 1);
+	int rc;
+
+	if (!extents)
+		return -ENOMEM;
+	db_col_blob(q, 1, extents, len);
+	rc = each(arg, (uint64_t)db_col_int(q, 0), extents, len);
+	free(extents);
+	return rc;
+}
+
 int cfile_each_partial(struct db *db, uint64_t cid, cfile_partial_fn *each,
                        void *arg)
 {
 	struct sqlite3_stmt *q;
-	uint8_t extents[4096];
 	int rc = db_query(db, "SELECT idx,extents FROM partial WHERE cid=?",
 	                  DB_ARGS(DB_INT(cid)), &q);
 
-	while (rc == 0 && (rc = db_next(db, q)) == 1) {
-		size_t len = db_col_blob(q, 1, extents, sizeof(extents));
-
-		rc = len > sizeof(extents)
-		             ? -EUCLEAN
-		             : each(arg, (uint64_t)db_col_int(q, 0), extents,
-		                    len);
-	}
+	while (rc == 0 && (rc = db_next(db, q)) == 1)
+		rc = one_partial(q, each, arg);
 	db_finish(q);
 	return rc;
 }

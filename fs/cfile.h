@@ -19,12 +19,15 @@ struct db;
 #define GROUP_CHUNKS 1024u
 
 enum cfile_flag {
-	CFILE_CLEAN = 1 << 0, /* the server has it: may be evicted */
-	CFILE_SOFT = 1 << 1,  /* bytes or size may not be on the disk yet, the
-	                       * checksums may be behind */
-	CFILE_WHOLE = 1 << 2, /* every chunk is here */
-	CFILE_FRESH = 1 << 3, /* made empty here: nothing of it was ever
-	                       * durable; a power cut falls back to `prev` */
+	CFILE_CLEAN = 1 << 0,  /* the server has it: may be evicted */
+	CFILE_SOFT = 1 << 1,   /* bytes or size may not be on the disk yet, the
+	                        * checksums may be behind */
+	CFILE_WHOLE = 1 << 2,  /* every chunk is here */
+	CFILE_FRESH = 1 << 3,  /* made empty here: nothing of it was ever
+	                        * durable; a power cut falls back to `prev` */
+	CFILE_GONE = 1 << 4,   /* evicted: only the file is still there */
+	CFILE_FAILED = 1 << 5, /* the disk refused a flush: these bytes are
+	                        * never called safe */
 };
 
 struct cfile {
@@ -69,8 +72,8 @@ int cfile_set_group(struct db *db, uint64_t cid, uint64_t grp,
 int cfile_drop_groups(struct db *db, uint64_t cid, uint64_t from_grp);
 int cfile_drop_sums(struct db *db, uint64_t cid);
 
-/* Written extents of chunks that are otherwise absent, as fs/chunkmap.h
- * packs them. len 0 removes the row. */
+/* Written extents of chunks that are otherwise absent, as fs/extents.h packs
+ * them. len 0 removes the row. */
 int cfile_set_partial(struct db *db, uint64_t cid, uint64_t idx,
                       const void *extents, size_t len);
 typedef int cfile_partial_fn(void *arg, uint64_t idx, const void *extents,

@@ -17,14 +17,6 @@ struct chunk_group {
 	uint64_t *sums;
 };
 
-struct chunk_partial {
-	struct chunk_partial *next;
-	uint64_t idx;
-	size_t n;
-	struct chunk_range r[CHUNK_MAX_RANGES]; /* sorted, apart */
-	bool changed; /* n == 0: to be removed from the store */
-};
-
 static bool get_bit(const uint64_t *words, uint64_t idx)
 {
 	idx %= GROUP_CHUNKS;
@@ -38,6 +30,11 @@ static void put_bit(uint64_t *words, uint64_t idx, bool on)
 	idx %= GROUP_CHUNKS;
 	bit = UINT64_C(1) << (idx % 64);
 	words[idx / 64] = on ? words[idx / 64] | bit : words[idx / 64] & ~bit;
+}
+
+static uint64_t count_chunks(uint64_t bytes)
+{
+	return bytes / CHUNK_SIZE + (bytes % CHUNK_SIZE != 0);
 }
 
 /* ---- groups ------------------------------------------------------------ */
@@ -76,6 +73,13 @@ static int reserve_sums(struct chunk_group *g, size_t n)
 	g->sums = sums;
 	g->nsums = cap;
 	return 0;
+}
+
+static void free_group(struct chunk_group *g)
+{
+	if (g)
+		free(g->sums);
+	free(g);
 }
 
 static int load_group(struct chunkmap *m, uint64_t grp, struct chunk_group *g)
@@ -117,7 +121,7 @@ static int get_group(struct chunkmap *m, uint64_t idx,
 			return -ENOMEM;
 		rc = load_group(m, grp, g);
 		if (rc < 0) {
-			free(g);
+			free_group(g);
 			return rc;
 		}
 		m->groups[grp] = g;
@@ -126,102 +130,24 @@ static int get_group(struct chunkmap *m, uint64_t idx,
 	return 0;
 }
 
-static void free_group(struct chunk_group *g)
+/* Forgets all groups from `grp` on, the stored ones too. */
+static void drop_groups(struct chunkmap *m, uint64_t grp)
 {
-	if (g)
-		free(g->sums);
-	free(g);
-}
-
-/* ---- extents of absent chunks ------------------------------------------ */
-
-static struct chunk_partial *find_partial(struct chunkmap *m, uint64_t idx)
-{
-	struct chunk_partial *p = m->partials;
-
-	while (p && p->idx != idx)
-		p = p->next;
-	return p;
-}
-
-static int add_partial(struct chunkmap *m, uint64_t idx,
-                       struct chunk_partial **out_p)
-{
-	struct chunk_partial *p = calloc(1, sizeof(*p));
-
-	if (!p)
-		return -ENOMEM;
-	p->idx = idx;
-	p->next = m->partials;
-	m->partials = p;
-	*out_p = p;
-	return 0;
-}
-
-static void drop_extents(struct chunkmap *m, uint64_t idx)
-{
-	struct chunk_partial *p = find_partial(m, idx);
-
-	if (!p)
-		return;
-	p->n = 0;
-	p->changed = true;
-	m->partials_changed = true;
-}
-
-/* Adds [from, to) to a sorted list, joining what touches. */
-static int add_extent(struct chunk_partial *p, uint32_t from, uint32_t to)
-{
-	size_t i = 0, j;
-
-	while (i < p->n && p->r[i].to < from)
-		i++;
-	for (j = i; j < p->n && p->r[j].from <= to; j++) {
-		from = p->r[j].from < from ? p->r[j].from : from;
-		to = p->r[j].to > to ? p->r[j].to : to;
+	for (uint64_t i = grp; i < m->ngroups; i++) {
+		free_group(m->groups[i]);
+		m->groups[i] = NULL;
 	}
-	if (i == j && p->n == CHUNK_MAX_RANGES)
-		return -ENOBUFS;
-	memmove(&p->r[i + 1], &p->r[j], (p->n - j) * sizeof(p->r[0]));
-	p->n = p->n - (j - i) + 1;
-	p->r[i] = (struct chunk_range){ from, to };
-	return 0;
+	if (grp < m->gone_from)
+		m->gone_from = grp;
 }
 
-static int load_partial(void *arg, uint64_t idx, const void *extents,
-                        size_t len)
-{
-	struct chunkmap *m = arg;
-	struct chunk_partial *p;
-	int rc = add_partial(m, idx, &p);
-
-	if (rc < 0)
-		return rc;
-	if (len % sizeof(p->r[0]) || len > sizeof(p->r))
-		return -EUCLEAN;
-	memcpy(p->r, extents, len);
-	p->n = len / sizeof(p->r[0]);
-	return 0;
-}
-
-size_t chunkmap_extents(struct chunkmap *m, uint64_t idx,
-                        struct chunk_range out[CHUNK_MAX_RANGES])
-{
-	const struct chunk_partial *p = find_partial(m, idx);
-
-	if (!p)
-		return 0;
-	memcpy(out, p->r, p->n * sizeof(p->r[0]));
-	return p->n;
-}
-
-/* ---- the map ----------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------- */
 
 int chunkmap_init(struct chunkmap *m, struct store *store,
                   const struct cfile *row)
 {
 	struct db *db;
-	int rc = 0;
+	int rc;
 
 	*m = (struct chunkmap){
 		.store = store,
@@ -235,57 +161,91 @@ int chunkmap_init(struct chunkmap *m, struct store *store,
 	rc = store_reader(store, &db);
 	if (rc < 0)
 		return rc;
-	rc = cfile_each_partial(db, m->cid, load_partial, m);
+	rc = extents_load(&m->extents, db, m->cid);
 	store_reader_done(store, db);
-	if (rc < 0)
-		chunkmap_done(m);
 	return rc;
 }
 
 void chunkmap_done(struct chunkmap *m)
 {
-	struct chunk_partial *p;
-
 	for (size_t i = 0; i < m->ngroups; i++)
 		free_group(m->groups[i]);
 	free(m->groups);
-	while ((p = m->partials)) {
-		m->partials = p->next;
-		free(p);
-	}
+	extents_done(&m->extents);
 	m->groups = NULL;
 	m->ngroups = 0;
 }
+
+/* ---- presence ---------------------------------------------------------- */
 
 int chunkmap_present(struct chunkmap *m, uint64_t idx)
 {
 	struct chunk_group *g;
 	int rc;
 
-	if (m->whole || idx >= (m->base_len + CHUNK_SIZE - 1) / CHUNK_SIZE)
+	if (m->whole || idx >= count_chunks(m->base_len))
 		return 1;
 	rc = get_group(m, idx, &g);
 	return rc < 0 ? rc : get_bit(g->present, idx);
 }
 
+/* The first clear bit of `words` at or behind `idx`, or the group's end. */
+static uint64_t next_clear(const uint64_t *words, uint64_t idx)
+{
+	uint64_t base = idx - idx % GROUP_CHUNKS, i = idx - base;
+
+	while (i < GROUP_CHUNKS) {
+		uint64_t clear = ~words[i / 64] >> (i % 64);
+
+		if (clear)
+			return base + i + (uint64_t)__builtin_ctzll(clear);
+		i += 64 - i % 64;
+	}
+	return base + GROUP_CHUNKS;
+}
+
 int chunkmap_next_absent(struct chunkmap *m, uint64_t first, uint64_t last,
                          uint64_t *out_idx)
 {
-	uint64_t end = (m->base_len + CHUNK_SIZE - 1) / CHUNK_SIZE;
+	uint64_t end = m->whole ? 0 : count_chunks(m->base_len);
 	uint64_t idx = first;
-	int here = 1;
 
-	if (m->whole)
-		idx = last + 1;
-	for (; idx <= last && idx < end; idx++) {
-		here = chunkmap_present(m, idx);
-		if (here <= 0)
-			break;
+	while (idx <= last && idx < end) {
+		struct chunk_group *g;
+		uint64_t at;
+		int rc = get_group(m, idx, &g);
+
+		if (rc < 0)
+			return rc;
+		at = next_clear(g->present, idx);
+		if (at / GROUP_CHUNKS == idx / GROUP_CHUNKS && at < end &&
+		    at <= last) {
+			*out_idx = at;
+			return 0;
+		}
+		idx = at;
 	}
-	if (here < 0)
-		return here;
-	*out_idx = here && idx <= last ? last + 1 : idx;
+	*out_idx = last + 1;
 	return 0;
+}
+
+int chunkmap_is_whole(struct chunkmap *m, uint64_t size)
+{
+	uint64_t n = count_chunks(size), idx;
+	int rc;
+
+	if (m->whole || !n)
+		return 1;
+	rc = chunkmap_next_absent(m, 0, n - 1, &idx);
+	return rc < 0 ? rc : idx == n;
+}
+
+/* ---- checksums --------------------------------------------------------- */
+
+static uint64_t sum_in(const struct chunk_group *g, uint64_t idx)
+{
+	idx %= GROUP_CHUNKS;
+	return idx < g->nsums ? g->sums[idx] : 0;
 }
 
 int chunkmap_get_sum(struct chunkmap *m, uint64_t idx, uint64_t *out_sum)
@@ -294,10 +254,35 @@ int chunkmap_get_sum(struct chunkmap *m, uint64_t idx, uint64_t *out_sum)
 	int rc = get_group(m, idx, &g);
 
 	if (rc == 0)
-		*out_sum = idx % GROUP_CHUNKS < g->nsums
-		                   ? g->sums[idx % GROUP_CHUNKS]
-		                   : 0;
+		*out_sum = sum_in(g, idx);
 	return rc;
+}
+
+int chunkmap_next_unsummed(struct chunkmap *m, uint64_t first, uint64_t last,
+                           uint64_t *out_idx)
+{
+	uint64_t end = m->whole ? 0 : count_chunks(m->base_len);
+	uint64_t idx = first;
+
+	for (; idx <= last; idx++) {
+		struct chunk_group *g;
+		int rc = get_group(m, idx, &g);
+
+		if (rc < 0)
+			return rc;
+		if (!sum_in(g, idx) && (idx >= end || get_bit(g->present, idx)))
+			break;
+	}
+	*out_idx = idx;
+	return 0;
+}
+
+static void put_sum(struct chunk_group *g, uint64_t idx, uint64_t sum)
+{
+	if (idx % GROUP_CHUNKS < g->nsums)
+		g->sums[idx % GROUP_CHUNKS] = sum;
+	put_bit(g->verified, idx, sum != 0);
+	g->changed = true;
 }
 
 int chunkmap_set(struct chunkmap *m, uint64_t idx, uint64_t sum)
@@ -310,11 +295,8 @@ int chunkmap_set(struct chunkmap *m, uint64_t idx, uint64_t sum)
 	if (rc < 0)
 		return rc;
 	put_bit(g->present, idx, true);
-	if (idx % GROUP_CHUNKS < g->nsums)
-		g->sums[idx % GROUP_CHUNKS] = sum;
-	put_bit(g->verified, idx, sum != 0);
-	g->changed = true;
-	drop_extents(m, idx);
+	put_sum(g, idx, sum);
+	extents_drop(&m->extents, idx);
 	return 0;
 }
 
@@ -326,11 +308,18 @@ int chunkmap_unset(struct chunkmap *m, uint64_t idx)
 	if (rc < 0)
 		return rc;
 	put_bit(g->present, idx, false);
-	put_bit(g->verified, idx, false);
-	if (idx % GROUP_CHUNKS < g->nsums)
-		g->sums[idx % GROUP_CHUNKS] = 0;
-	g->changed = true;
+	put_sum(g, idx, 0);
 	return 0;
+}
+
+int chunkmap_forget_sum(struct chunkmap *m, uint64_t idx)
+{
+	struct chunk_group *g;
+	int rc = get_group(m, idx, &g);
+
+	if (rc == 0 && sum_in(g, idx))
+		put_sum(g, idx, 0);
+	return rc;
 }
 
 bool chunkmap_is_verified(struct chunkmap *m, uint64_t idx)
@@ -349,63 +338,40 @@ void chunkmap_set_verified(struct chunkmap *m, uint64_t idx)
 		put_bit(g->verified, idx, true);
 }
 
-/* Forgets checksum and verdict of a chunk whose bytes change. */
-static int forget_sum(struct chunkmap *m, uint64_t idx)
-{
-	struct chunk_group *g;
-	int rc = get_group(m, idx, &g);
+/* ---- written and cut --------------------------------------------------- */
 
-	if (rc < 0)
-		return rc;
-	put_bit(g->verified, idx, false);
-	if (idx % GROUP_CHUNKS < g->nsums && g->sums[idx % GROUP_CHUNKS]) {
-		g->sums[idx % GROUP_CHUNKS] = 0;
-		g->changed = true;
-	}
-	return 0;
+/* How many bytes of chunk `idx` the base covers. */
+static uint32_t base_in(const struct chunkmap *m, uint64_t idx)
+{
+	uint64_t start = idx * CHUNK_SIZE;
+
+	if (m->base_len <= start)
+		return 0;
+	return m->base_len - start < CHUNK_SIZE
+	               ? (uint32_t)(m->base_len - start)
+	               : CHUNK_SIZE;
 }
 
 int chunkmap_written(struct chunkmap *m, uint64_t idx, uint32_t from,
-                     uint32_t to, uint32_t end)
+                     uint32_t to)
 {
-	struct chunk_partial *p;
-	int rc = forget_sum(m, idx);
+	uint32_t end = base_in(m, idx);
+	int rc = chunkmap_present(m, idx);
 
-	if (rc < 0)
-		return rc;
-	rc = chunkmap_present(m, idx);
 	if (rc != 0)
 		return rc < 0 ? rc : 0;
 	if (from == 0 && to >= end)
 		return chunkmap_set(m, idx, 0);
-	p = find_partial(m, idx);
-	rc = p ? 0 : add_partial(m, idx, &p);
-	if (rc == 0)
-		rc = add_extent(p, from, to);
-	if (rc < 0)
-		return rc;
-	p->changed = true;
-	m->partials_changed = true;
-	if (p->r[0].from == 0 && p->r[0].to >= end)
-		return chunkmap_set(m, idx, 0);
-	return 0;
+	rc = extents_add(&m->extents, idx, from, to);
+	if (rc == 0 && extents_cover(&m->extents, idx, end))
+		rc = chunkmap_set(m, idx, 0);
+	return rc;
 }
 
-static void cut_partials(struct chunkmap *m, uint64_t size)
+size_t chunkmap_extents(const struct chunkmap *m, uint64_t idx,
+                        const struct extent **out_r)
 {
-	for (struct chunk_partial *p = m->partials; p; p = p->next) {
-		uint64_t start = p->idx * CHUNK_SIZE;
-		uint32_t keep = size <= start ? 0 : CHUNK_SIZE;
-
-		if (size > start && size < start + CHUNK_SIZE)
-			keep = (uint32_t)(size - start);
-		while (p->n && p->r[p->n - 1].from >= keep)
-			p->n--;
-		if (p->n && p->r[p->n - 1].to > keep)
-			p->r[p->n - 1].to = keep;
-		p->changed = true;
-		m->partials_changed = true;
-	}
+	return extents_get(&m->extents, idx, out_r);
 }
 
 /* Empties a group from its chunk `from` on. */
@@ -413,42 +379,69 @@ static void cut_group(struct chunk_group *g, uint64_t from)
 {
 	for (uint64_t i = from; i < GROUP_CHUNKS; i++) {
 		put_bit(g->present, i, false);
-		put_bit(g->verified, i, false);
-		if (i < g->nsums)
-			g->sums[i] = 0;
+		put_sum(g, i, 0);
 	}
-	g->changed = true;
 }
 
 int chunkmap_truncate(struct chunkmap *m, uint64_t size)
 {
-	uint64_t nchunks = (size + CHUNK_SIZE - 1) / CHUNK_SIZE;
-	uint64_t first_gone = (nchunks + GROUP_CHUNKS - 1) / GROUP_CHUNKS;
+	uint64_t n = count_chunks(size), edge = size / CHUNK_SIZE;
 	struct chunk_group *g;
-	int rc;
+	int rc = get_group(m, edge, &g);
 
-	if (size % CHUNK_SIZE) {
-		rc = forget_sum(m, size / CHUNK_SIZE);
-		if (rc < 0)
-			return rc;
-	}
-	if (nchunks % GROUP_CHUNKS) {
-		rc = get_group(m, nchunks, &g);
-		if (rc < 0)
-			return rc;
-		cut_group(g, nchunks % GROUP_CHUNKS);
-	}
-	for (uint64_t grp = first_gone; grp < m->ngroups; grp++) {
-		free_group(m->groups[grp]);
-		m->groups[grp] = NULL;
-	}
-	if (first_gone < m->gone_from)
-		m->gone_from = first_gone;
-	cut_partials(m, size);
+	if (rc < 0)
+		return rc;
+	/* A group that begins right behind the new end goes with the rest. */
+	if (n % GROUP_CHUNKS)
+		cut_group(g, n % GROUP_CHUNKS);
+	drop_groups(m, (n + GROUP_CHUNKS - 1) / GROUP_CHUNKS);
+	extents_cut(&m->extents, size);
 	if (m->base_len > size)
 		m->base_len = size;
+	if (!(size % CHUNK_SIZE))
+		return 0;
+	put_sum(g, edge, 0);
+	/* What the base had behind is cut: less to wait for. */
+	if (edge < count_chunks(m->base_len) && !get_bit(g->present, edge) &&
+	    extents_cover(&m->extents, edge, base_in(m, edge)))
+		rc = chunkmap_set(m, edge, 0);
+	return rc;
+}
+
+void chunkmap_reset(struct chunkmap *m, uint64_t base_len)
+{
+	drop_groups(m, 0);
+	extents_cut(&m->extents, 0);
+	m->whole = false;
+	m->base_len = base_len;
+}
+
+void chunkmap_set_whole(struct chunkmap *m)
+{
+	m->whole = true;
+}
+
+int chunkmap_set_parts(struct chunkmap *m, uint64_t base_len)
+{
+	uint64_t n = count_chunks(base_len);
+	struct chunk_group *g;
+	int rc = 0;
+
+	for (uint64_t idx = 0; idx < n && rc == 0; idx++) {
+		rc = get_group(m, idx, &g);
+		if (rc == 0 && !get_bit(g->present, idx)) {
+			put_bit(g->present, idx, true);
+			g->changed = true;
+		}
+	}
+	if (rc < 0)
+		return rc;
+	m->whole = false;
+	m->base_len = base_len;
 	return 0;
 }
+
+/* ---- the store --------------------------------------------------------- */
 
 int chunkmap_save(struct chunkmap *m, struct db *db)
 {
@@ -463,47 +456,15 @@ int chunkmap_save(struct chunkmap *m, struct db *db)
 			rc = cfile_set_group(db, m->cid, i, g->present, g->sums,
 			                     g->nsums);
 	}
-	if (!m->partials_changed)
-		return rc;
-	for (const struct chunk_partial *p = m->partials; p && rc == 0;
-	     p = p->next) {
-		if (p->changed)
-			rc = cfile_set_partial(db, m->cid, p->idx, p->r,
-			                       p->n * sizeof(p->r[0]));
-	}
-	return rc;
+	return rc < 0 ? rc : extents_save(&m->extents, db, m->cid);
 }
 
 void chunkmap_saved(struct chunkmap *m)
 {
-	struct chunk_partial **pp = &m->partials;
-
 	for (size_t i = 0; i < m->ngroups; i++) {
 		if (m->groups[i])
 			m->groups[i]->changed = false;
 	}
-	while (*pp) {
-		struct chunk_partial *p = *pp;
-
-		p->changed = false;
-		if (p->n) {
-			pp = &p->next;
-		} else {
-			*pp = p->next;
-			free(p);
-		}
-	}
-	m->partials_changed = false;
 	m->gone_from = UINT64_MAX;
-}
-
-int chunkmap_is_whole(struct chunkmap *m, uint64_t size)
-{
-	uint64_t n = (size + CHUNK_SIZE - 1) / CHUNK_SIZE, idx;
-	int rc;
-
-	if (m->whole || !n)
-		return 1;
-	rc = chunkmap_next_absent(m, 0, n - 1, &idx);
-	return rc < 0 ? rc : idx == n;
+	extents_saved(&m->extents);
 }

@@ -1,17 +1,22 @@
 #include "fs/content.h"
 
+#include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #include "fs/content_internal.h"
+#include "fs/db.h"
 #include "fs/lock.h"
 #include "fs/store.h"
+#include "net/clock.h"
+#include "net/log.h"
+
+#define USED_GRAIN_S 60 /* how exactly the time of last use is kept */
 
 uint64_t content_sum(const void *data, size_t len)
 {
@@ -20,9 +25,9 @@ uint64_t content_sum(const void *data, size_t len)
 	return sum ? sum : 1;
 }
 
-/* ---- life --------------------------------------------------------------- */
+/* ---- the table --------------------------------------------------------- */
 
-struct content **content_slot_locked(struct contents *cs, uint64_t cid)
+static struct content **find_slot_locked(struct contents *cs, uint64_t cid)
 {
 	struct content **pp = &cs->table[cid & (CONTENT_TABLE - 1)];
 
@@ -31,40 +36,105 @@ struct content **content_slot_locked(struct contents *cs, uint64_t cid)
 	return pp;
 }
 
-static int load(struct contents *cs, uint64_t cid, bool made_here,
-                struct content **out_c)
+/* Adds a busy entry: others that come for `cid` wait. */
+static struct content *add_busy_locked(struct contents *cs, uint64_t cid)
 {
+	struct content **slot = find_slot_locked(cs, cid);
 	struct content *c = calloc(1, sizeof(*c));
-	struct db *db;
-	int rc;
 
 	if (!c)
-		return -ENOMEM;
-	rc = store_reader(cs->store, &db);
-	if (rc == 0) {
-		rc = cfile_get(db, cid, &c->row);
-		store_reader_done(cs->store, db);
-	}
-	if (rc == 0)
-		rc = chunkmap_init(&c->map, cs->store, &c->row);
-	if (rc < 0) {
-		free(c);
-		return rc;
-	}
+		return NULL;
 	c->cs = cs;
-	c->refs = 1;
 	c->cid = cid;
-	c->ino = c->row.ino;
+	c->refs = 1;
+	c->busy = true;
 	c->fd = -1;
+	*slot = c;
+	return c;
+}
+
+/* The entry of `cid` once nobody is busy with it, or NULL. */
+static struct content *wait_for_locked(struct contents *cs, uint64_t cid)
+{
+	struct content *c;
+
+	while ((c = *find_slot_locked(cs, cid)) && c->busy)
+		lock_wait(&cs->ready, &cs->lock);
+	return c;
+}
+
+static void remove_busy(struct content *c)
+{
+	struct contents *cs = c->cs;
+
+	lock_take(&cs->lock, LOCK_LEAF);
+	*find_slot_locked(cs, c->cid) = c->next;
+	pthread_cond_broadcast(&cs->ready);
+	lock_drop(&cs->lock, LOCK_LEAF);
+	free(c);
+}
+
+int content_claim(struct contents *cs, uint64_t cid, bool orphan,
+                  struct content **out_claim)
+{
+	struct content *c;
+	int rc = 0;
+
+	lock_take(&cs->lock, LOCK_LEAF);
+	c = wait_for_locked(cs, cid);
+	if (c) {
+		c->orphan |= orphan;
+		rc = -EBUSY;
+	} else {
+		c = add_busy_locked(cs, cid);
+		rc = c ? 0 : -ENOMEM;
+	}
+	lock_drop(&cs->lock, LOCK_LEAF);
+	if (rc == 0)
+		*out_claim = c;
+	return rc;
+}
+
+void content_release_claim(struct content *claim)
+{
+	remove_busy(claim);
+}
+
+/* ---- life -------------------------------------------------------------- */
+
+static int load(struct content *c, bool made_here)
+{
+	struct db *db;
+	int rc = store_reader(c->cs->store, &db);
+
+	if (rc < 0)
+		return rc;
+	rc = cfile_get(db, c->cid, &c->row);
+	store_reader_done(c->cs->store, db);
+	if (rc == 0 && c->row.flags & CFILE_GONE)
+		rc = -ENOENT;
+	if (rc == 0)
+		rc = chunkmap_init(&c->map, c->cs->store, &c->row);
+	if (rc < 0)
+		return rc;
+	c->ino = c->row.ino;
 	c->made_here = made_here;
 	c->frozen = !made_here;
+	c->suspect = c->row.flags & CFILE_FAILED;
+	/* Settled whole content is on the disk; of the rest, who knows. */
+	c->touched = 1;
+	if (made_here ||
+	    (c->row.flags & (CFILE_WHOLE | CFILE_SOFT)) == CFILE_WHOLE)
+		c->synced = c->touched;
+	else
+		c->new_entry = true;
 	pthread_mutex_init(&c->lock, NULL);
-	*out_c = c;
 	return 0;
 }
 
 static void destroy(struct content *c)
 {
+	content_snapshot_drop(c);
 	if (c->fd >= 0)
 		close(c->fd);
 	chunkmap_done(&c->map);
@@ -72,41 +142,34 @@ static void destroy(struct content *c)
 	free(c);
 }
 
-/* The live object with one more reference, or NULL. */
-static struct content *find_live(struct contents *cs, uint64_t cid)
-{
-	struct content *c;
-
-	lock_take(&cs->lock, LOCK_LEAF);
-	while (cs->evicting == cid)
-		lock_wait(&cs->evicted, &cs->lock);
-	c = *content_slot_locked(cs, cid);
-	if (c)
-		c->refs++;
-	lock_drop(&cs->lock, LOCK_LEAF);
-	return c;
-}
-
 int content_get(struct contents *cs, uint64_t cid, bool made_here,
                 struct content **out_c)
 {
-	struct content *c = find_live(cs, cid), **pp, *mine;
+	struct content *c;
+	bool loading = false;
 	int rc;
 
-	if (!c) {
-		rc = load(cs, cid, made_here, &mine);
-		if (rc < 0)
+	lock_take(&cs->lock, LOCK_LEAF);
+	c = wait_for_locked(cs, cid);
+	if (c) {
+		cs->nidle -= c->refs++ == 0;
+	} else {
+		c = add_busy_locked(cs, cid);
+		loading = true;
+	}
+	lock_drop(&cs->lock, LOCK_LEAF);
+	if (!c)
+		return -ENOMEM;
+	if (loading) {
+		rc = load(c, made_here);
+		if (rc < 0) {
+			remove_busy(c);
 			return rc;
+		}
 		lock_take(&cs->lock, LOCK_LEAF);
-		pp = content_slot_locked(cs, cid);
-		if (!*pp)
-			*pp = mine;
-		else
-			(*pp)->refs++;
-		c = *pp;
+		c->busy = false;
+		pthread_cond_broadcast(&cs->ready);
 		lock_drop(&cs->lock, LOCK_LEAF);
-		if (c != mine) /* another thread was faster */
-			destroy(mine);
 	}
 	*out_c = c;
 	return 0;
@@ -122,19 +185,22 @@ struct content *content_ref(struct content *c)
 
 static void save_if_needed(struct content *c)
 {
-	bool unsaved;
+	bool old, unsaved;
 
 	lock_take(&c->lock, LOCK_CONTENT);
+	old = clock_real_ns() / NS_PER_SEC - c->row.used >= USED_GRAIN_S;
 	unsaved = c->unsaved;
 	lock_drop(&c->lock, LOCK_CONTENT);
-	if (unsaved)
-		content_transact(c, NULL, NULL);
+	if (!unsaved && !old)
+		return;
+	if (content_transact(c, NULL, NULL) < 0 && unsaved)
+		log_warn("content cid=%" PRIx64 " not saved retry=yes", c->cid);
 }
 
 void content_put(struct content *c)
 {
 	struct contents *cs;
-	bool last, orphan;
+	bool last, gone = false;
 
 	if (!c)
 		return;
@@ -150,17 +216,30 @@ void content_put(struct content *c)
 	 * finds everything. */
 	save_if_needed(c);
 	lock_take(&cs->lock, LOCK_LEAF);
-	last = --c->refs == 0;
-	orphan = c->orphan;
-	if (last)
-		*content_slot_locked(cs, c->cid) = c->next;
+	if (--c->refs == 0) {
+		/* What could not be saved must not be forgotten. */
+		gone = c->orphan || !c->unsaved;
+		if (gone)
+			*find_slot_locked(cs, c->cid) = c->next;
+		else
+			cs->nidle++;
+	}
 	lock_drop(&cs->lock, LOCK_LEAF);
-	if (!last)
+	if (!gone)
 		return;
-	if (orphan)
+	if (c->orphan)
 		content_collect(cs, c->cid);
 	destroy(c);
 }
+
+void content_forget_idle(struct content *c)
+{
+	assert(c->refs == 0);
+	*find_slot_locked(c->cs, c->cid) = c->next;
+	destroy(c);
+}
+
+/* ---- small answers ----------------------------------------------------- */
 
 uint64_t content_cid(const struct content *c)
 {
@@ -228,93 +307,4 @@ uint64_t content_freeze(struct content *c)
 	gen = c->row.gen;
 	lock_drop(&c->lock, LOCK_CONTENT);
 	return gen;
-}
-
-/* ---- the file ----------------------------------------------------------- */
-
-int content_need_fd_locked(struct content *c, bool create)
-{
-	int flags = O_RDWR, fd;
-
-	if (c->fd >= 0)
-		return 0;
-	if (create && c->made_here)
-		flags |= O_CREAT | O_EXCL;
-	else if (create)
-		flags |= O_CREAT;
-	fd = content_file_open(c->cs, c->cid, "", flags);
-	if (fd < 0)
-		return fd;
-	if (create && ftruncate(fd, (off_t)c->row.size) < 0) {
-		int rc = -errno;
-
-		close(fd);
-		return rc;
-	}
-	c->made_here = false;
-	c->fd = fd;
-	return 0;
-}
-
-size_t content_chunk_len_locked(const struct content *c, uint64_t idx)
-{
-	uint64_t start = idx * CHUNK_SIZE;
-
-	if (start >= c->row.size)
-		return 0;
-	return c->row.size - start < CHUNK_SIZE ? (size_t)(c->row.size - start)
-	                                        : CHUNK_SIZE;
-}
-
-ssize_t content_pread_full(int fd, void *buf, size_t len, uint64_t off)
-{
-	size_t done = 0;
-
-	while (done < len) {
-		ssize_t n = pread(fd, (char *)buf + done, len - done,
-		                  (off_t)(off + done));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		done += (size_t)n;
-	}
-	return (ssize_t)done;
-}
-
-int content_pwrite_full(int fd, const void *buf, size_t len, uint64_t off)
-{
-	size_t done = 0;
-
-	while (done < len) {
-		ssize_t n = pwrite(fd, (const char *)buf + done, len - done,
-		                   (off_t)(off + done));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		done += (size_t)n;
-	}
-	return 0;
-}
-
-int content_read_chunk_locked(struct content *c, uint64_t idx, uint8_t *buf)
-{
-	size_t len = content_chunk_len_locked(c, idx);
-	ssize_t n;
-	int rc = content_need_fd_locked(c, false);
-
-	if (rc == -ENOENT && c->row.flags & CFILE_WHOLE && !c->row.size)
-		rc = 0; /* nothing was ever written */
-	if (rc < 0)
-		return rc;
-	n = len ? content_pread_full(c->fd, buf, len, idx * CHUNK_SIZE) : 0;
-	if (n < 0)
-		return (int)n;
-	memset(buf + n, 0, CHUNK_SIZE - (size_t)n);
-	return 0;
 }

@@ -9,12 +9,16 @@
  * flushed them, noted every chunk's checksum and committed; only settled
  * content is sealed for an upload session. The *generation* names one
  * immutable state: content_freeze() pins it, and the next write first commits
- * the next number, so that nothing written later can pass for it.
+ * the next number, so that nothing written later can pass for it. To seal one:
+ * freeze, settle until 0, then content_gen() is still what freeze said.
+ *
+ * The row of a live content is changed through content_transact() only.
  *
  * Threads: any; each call takes the object's content.lock (rank LOCK_CONTENT)
- * and the writer below it. Nothing here touches the network.
- * Errors: 0 or -Exxx; -EIO with a log line when bytes fail their checksum and
- * can't be fetched again. */
+ * and the writer below it; it may wait for this disk, never for the network.
+ * Not within a transaction and not while holding a store_reader().
+ * Errors: 0 or -Exxx; -EIO with a log line when bytes fail their checksum, or
+ * are missing, and can't be fetched again. */
 #ifndef NMB_CONTENT_H
 #define NMB_CONTENT_H
 
@@ -31,8 +35,7 @@ struct contents; /* all of them */
 struct content;  /* one, live */
 
 /* A node's content became different from the server's (a generation was
- * opened). Called without locks of this module but maybe with outer ones:
- * must only queue. */
+ * opened). Called under content.lock: may take LOCK_LEAF, must only queue. */
 typedef void content_changed_fn(void *arg, uint64_t ino);
 
 /* Makes `state_dir`/content and quarantine if need be. */
@@ -42,16 +45,27 @@ void contents_set_changed(struct contents *cs, content_changed_fn *changed,
                           void *arg);
 void contents_free(struct contents *cs); /* no content is live any more */
 
-/* Live contents now; and bytes allocated as last seen (all, evictable). */
+/* Flushes the whole file system (syncfs): spares content_settle() the flush of
+ * each file written before it. Worth it for many files. Errors of other
+ * programs' files may show here (since Linux 5.8): settle one by one then. */
+int contents_flush(struct contents *cs);
+
+/* Housekeeping, once a second or so and after evicting: makes commits durable
+ * (store_sync()) and then removes the files they made useless; saves what
+ * could not be saved when its last user left (full disk). */
+int contents_tidy(struct contents *cs);
+
+/* Bytes allocated as last seen: all, evictable. */
 void contents_get_usage(struct contents *cs, uint64_t *out_all,
                         uint64_t *out_clean);
 
 /* Free bytes of the file system that holds them. */
 int contents_get_free(struct contents *cs, uint64_t *out_bytes);
 
-/* Adds an empty, FRESH content for a node, in the caller's transaction.
- * `prev`: what a power cut falls back to. The file comes with the first
- * write. */
+/* Adds an empty, FRESH content for a node, in the caller's transaction, which
+ * makes the node point to it too. `prev`: what a power cut falls back to: the
+ * content it replaces, another node's in a rename; 0: nothing. It may be FRESH
+ * itself. The file comes with the first write. */
 int content_add_empty(struct contents *cs, struct db *db, uint64_t ino,
                       uint64_t gen, uint64_t prev, uint64_t *out_cid);
 
@@ -61,7 +75,8 @@ int content_add_absent(struct contents *cs, struct db *db, struct cfile *row);
 
 /* A reference to the live object; loads it if need be. content_put() of the
  * last one saves what changed. `made_here`: right after content_add_empty()'s
- * commit, spares the first write a commit. */
+ * commit, spares the first write a commit. -ENOENT: it was evicted or
+ * collected meanwhile: look at the node again. */
 int content_get(struct contents *cs, uint64_t cid, bool made_here,
                 struct content **out_c);
 struct content *content_ref(struct content *c);
@@ -80,14 +95,16 @@ void content_get_row(struct content *c, struct cfile *out_row);
 /* ---- reading ----------------------------------------------------------- */
 
 struct content_span {
-	int fd;          /* valid while the reference is held */
+	int fd;          /* valid while the reference is held; -1 if len 0 */
 	uint64_t off;    /* in the file */
 	size_t len;      /* 0: at or behind the end */
 	uint64_t absent; /* with -EAGAIN: the first chunk that is not here */
 };
 
 /* [off, off + len), clipped to the size. 0: all of it is here and checked, to
- * be read from `fd`. -EAGAIN: something has to be fetched first. -EIO. */
+ * be read from `fd`, without a lock: who reads while others write gets old or
+ * new bytes, who reads what is truncated meanwhile may get less. -EAGAIN:
+ * something has to be fetched first (`absent`). -EIO. */
 int content_read(struct content *c, uint64_t off, size_t len,
                  struct content_span *out);
 
@@ -115,9 +132,10 @@ int content_set_base_size(struct content *c, uint64_t plain_size);
 
 /* ---- writing ----------------------------------------------------------- */
 
-/* Holds content.lock from a successful begin to the end. In between the caller
- * puts bytes into *out_fd at `off`, blocking on nothing but this disk.
- * content_write_end() with what arrived (or -Exxx). */
+/* Holds content.lock from a successful begin to the end, by the same thread.
+ * In between the caller puts bytes into *out_fd at `off` (splice from a pipe
+ * that has them), blocking on nothing but this disk, and calls nothing of
+ * ours. content_write_end() with what arrived (or -Exxx), which it returns. */
 int content_write_begin(struct content *c, uint64_t off, size_t len,
                         int *out_fd);
 int content_write_end(struct content *c, uint64_t off, ssize_t written);
@@ -125,23 +143,27 @@ int content_write_end(struct content *c, uint64_t off, ssize_t written);
 /* One call for both, from memory. */
 int content_write(struct content *c, const void *buf, size_t len, uint64_t off);
 
-/* Sets the size in place; growing adds a hole. */
+/* Sets the size in place; growing adds a hole. To nothing: take a new content
+ * instead, a power cut must not leave a file empty. */
 int content_truncate(struct content *c, uint64_t size);
 
-/* fallocate(2) modes 0, KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE on present bytes;
- * -EAGAIN if the edges of a hole are absent chunks, -EOPNOTSUPP else. */
+/* fallocate(2) modes 0, KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE; -EOPNOTSUPP for
+ * others, and where the file system can't. */
 int content_fallocate(struct content *c, int mode, uint64_t off, uint64_t len);
 
-/* Flushes bytes, notes checksums, commits: afterwards it is not SOFT unless
- * somebody wrote meanwhile (then 1 is returned, nothing is lost). The commit
- * survives a power cut only after store_sync(), the caller's. `flushed`: the
- * caller has synced the file system since the last write (syncfs). */
-int content_settle(struct content *c, bool flushed);
+/* Flushes bytes, notes checksums, commits. What was written before the call
+ * survives a power cut after store_sync(), which is the caller's. 0: it is not
+ * SOFT any more; 1: somebody wrote meanwhile, it still is. A flush that failed
+ * (-EIO, -ENOSPC) fails for ever: the kernel reports it once and then calls
+ * the lost bytes clean. */
+int content_settle(struct content *c);
 
 /* One transaction over this content and its node: under content.lock begins
- * it, calls `edit` (which may change row->flags, base_* and any other rows
- * through `db`), saves row and map, commits. `edit` NULL just saves: what a
- * close promises. Its -Exxx rolls everything back. */
+ * it, calls `edit` (which may change row->flags, base_id, base_etag, base_size
+ * and any other rows through `db`), saves row and map, commits. `edit` NULL
+ * just saves: what a close promises. Its -Exxx rolls everything back. An edit
+ * that sets CFILE_CLEAN says that the base is now all that is here; -EINVAL if
+ * it is SOFT or not whole. */
 typedef int content_edit_fn(void *arg, struct db *db, struct cfile *row);
 int content_transact(struct content *c, content_edit_fn *edit, void *arg);
 
@@ -151,20 +173,25 @@ int content_transact(struct content *c, content_edit_fn *edit, void *arg);
  * number. */
 uint64_t content_freeze(struct content *c);
 
-/* Keeps generation `gen` readable while later writes go on: chunks are copied
- * aside before they change. Needs settled, whole content. One per content.
- * `sums` (one per chunk, owned by the caller until the end) are what the
- * chunks must have; `resumed`: after a restart, look for chunks set aside
- * then. -ESTALE: a chunk of that generation is nowhere any more. */
-int content_snapshot_begin(struct content *c, uint64_t aid, uint64_t size,
+/* Keeps the present generation readable while later writes go on: chunks are
+ * copied aside before they change. One per content, else -EBUSY. `sums` (of
+ * content_get_sums(), owned by the caller until the end) are what the chunks
+ * must have. -ESTALE: not settled, not whole, or of another size. `resumed`:
+ * after a restart, the generation as it was then: what it had set aside is
+ * looked for. Hold a reference until the end; dropping the last one without
+ * content_snapshot_end() keeps what was set aside for a resume. */
+int content_snapshot_begin(struct content *c, uint64_t size,
                            const uint64_t *sums, bool resumed);
 
-/* Bytes of the snapshot; every chunk touched is checked against its sum. */
+/* Bytes of the snapshot; every chunk touched is checked against its sum.
+ * -ESTALE: it is nowhere any more. */
 ssize_t content_snapshot_read(struct content *c, void *buf, size_t len,
                               uint64_t off);
 
 /* Bytes set aside so far. */
 uint64_t content_snapshot_cost(struct content *c);
+
+/* The attempt is over: what was set aside goes. */
 void content_snapshot_end(struct content *c);
 
 /* Checksums of all chunks of a settled content, malloc'ed. */
@@ -172,29 +199,41 @@ int content_get_sums(struct content *c, uint64_t **out_sums, size_t *out_n);
 
 /* ---- disposal ---------------------------------------------------------- */
 
-/* Removes content that no row needs and nobody has open: call after the
- * transaction that dropped the last use. */
+/* Content that may have lost its last use: call after the transaction that
+ * dropped it. contents_tidy() removes it once that is durable, if no row needs
+ * it; if somebody has it open, after the last content_put(). */
 void content_collect(struct contents *cs, uint64_t cid);
 
 /* Throws away a clean content that nobody has open; the node's cid becomes 0.
- * -EBUSY if it is in use or not clean. */
+ * -EBUSY if it is in use or not clean. Its bytes are free after
+ * contents_tidy(). */
 int content_evict(struct contents *cs, uint64_t cid);
 
-/* Moves the file of `cid` to quarantine/ (name: why-cid). */
+/* Moves the file of `cid` to quarantine/ (name: why-cid). Never replaces. */
 int content_quarantine(struct contents *cs, uint64_t cid, const char *why);
 
-/* Brings SOFT rows of the last run in order: sizes from the files; after a
- * reboot what was never durable falls back to `prev`, or is quarantined with
- * its node. Before anything is live. */
+/* Brings the SOFT rows of the last run in order, at each start, before
+ * anything is live. `rebooted`: of store_open(). Without a reboot the bytes
+ * are as they were: sizes come from the files, checksums are dropped. After
+ * one, what was never durable falls back to `prev`, or to the server's
+ * version, or its node goes; the file goes to quarantine. Rows that stay are
+ * still SOFT: settle them (cfile_each_soft()). */
 struct content_recovery {
 	unsigned resized, reverted, quarantined;
+	unsigned lost; /* bytes that are on no disk: logged, kept as they are,
+	                * reading gives -EIO, settling too */
 };
 int contents_recover(struct contents *cs, bool rebooted,
                      struct content_recovery *out);
 
-/* Compares directory and rows: unknown files go to quarantine. Slow, any
- * time. *out_moved counts. */
-int contents_scan(struct contents *cs, unsigned *out_moved);
+/* Compares directory and rows, after an unclean end: unknown files go to
+ * quarantine, rows nothing needs are collected. Slow; any time, any thread,
+ * beside everything else. */
+struct content_scan {
+	unsigned moved, collected;
+	unsigned lost; /* as above */
+};
+int contents_scan(struct contents *cs, struct content_scan *out);
 
 /* Checksum used for chunks (XXH3, never 0). */
 uint64_t content_sum(const void *data, size_t len);

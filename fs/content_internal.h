@@ -1,8 +1,21 @@
-/* fs/content_internal.h -- shared by the content*.c files only. */
+/* fs/content_internal.h -- shared by the content*.c files only.
+ *
+ * What makes a crash harmless, in one place:
+ *  - Bytes go straight to the content file; the kernel has them when the
+ *    program dies. What is in memory only is the row and the map.
+ *  - The first write to settled bytes commits SOFT, durably, before it: from
+ *    then on a restart takes the size from the file and drops all checksums.
+ *    The file and what arrived in it are on the disk before that commit.
+ *  - A map that says "this chunk, or extent, is here" about bytes that can't
+ *    be fetched again is committed only after the bytes are on the disk.
+ *  - A flush that failed once is never called done (CFILE_FAILED).
+ *  - A file is removed only after the commit that made it useless is on the
+ *    disk (contents_tidy()). */
 #ifndef NMB_CONTENT_INTERNAL_H
 #define NMB_CONTENT_INTERNAL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "fs/chunkmap.h"
 #include "fs/content.h"
@@ -11,17 +24,22 @@
 
 struct contents {
 	struct store *store;
-	char *state_dir;
 	int dirfd;         /* content/ */
 	int quarantine_fd; /* quarantine/ */
 	content_changed_fn *changed;
 	void *changed_arg;
 
-	pthread_mutex_t lock; /* LOCK_LEAF: the table, usage, evicting */
-	pthread_cond_t evicted;
+	/* Numbers of the last file system flush begun and of the last one done:
+	 * it covers a change that saw a smaller `flush_begun` than its own. */
+	atomic_uint_fast64_t flush_begun, flush_done;
+
+	pthread_mutex_t lock; /* LOCK_LEAF: all below */
+	pthread_cond_t ready; /* a busy entry is not busy any more, or gone */
 	struct content *table[CONTENT_TABLE];
-	uint64_t evicting;             /* cid nobody may load now; 0: none */
+	unsigned nidle;                /* in the table with refs == 0 */
 	uint64_t used_all, used_clean; /* bytes */
+	uint64_t *doomed;              /* numbers for contents_tidy() */
+	size_t ndoomed, doomed_cap;
 };
 
 struct content_snapshot; /* fs/content_snap.c */
@@ -29,36 +47,73 @@ struct content_snapshot; /* fs/content_snap.c */
 struct content {
 	struct contents *cs;
 	struct content *next; /* contents.lock */
-	unsigned refs;        /* contents.lock */
+	unsigned refs;        /* contents.lock; 0: could not be saved yet */
+	bool busy;            /* contents.lock: being loaded or removed */
 	bool orphan;          /* contents.lock: collect at the last put */
 	uint64_t cid, ino;    /* set once */
 
 	pthread_mutex_t lock; /* LOCK_CONTENT: all below */
 	struct cfile row;
 	struct chunkmap map;
-	int fd;          /* -1: no file yet */
-	bool made_here;  /* there is no file before the first write */
-	bool frozen;     /* the next write opens a generation */
-	bool unsaved;    /* row or map differ from the store */
-	uint64_t writes; /* counts changes of bytes */
+	int fd;           /* -1: not opened, or no file yet */
+	bool fd_readonly; /* the file system is */
+	bool made_here;   /* there is no file before the first write */
+	bool new_entry;   /* the directories were not synced since it came */
+	bool frozen;      /* the next write opens a generation */
+	bool unsaved;     /* row or map differ from the store */
+	bool suspect;     /* was FAILED when it was loaded */
+	unsigned arrived; /* chunks since the map was saved */
+
+	/* Counts changes of bytes; as far as `synced` they are on the disk.
+	 * `touched_at`: contents.flush_begun as of the last one. */
+	uint64_t touched, synced, touched_at;
 	struct content_snapshot *snap;
 };
 
-/* The place in the table of `cid`, with contents.lock held. */
-struct content **content_slot_locked(struct contents *cs, uint64_t cid);
+/* ---- content.c --------------------------------------------------------- */
 
-/* content_files.c: paths and files. `suffix` "" or ".snap". */
+/* Makes sure that nobody has, or gets, the live object of `cid`, until
+ * content_release_claim(). -EBUSY: it is live; `orphan`: whoever has it then
+ * gives it to contents_tidy(). */
+int content_claim(struct contents *cs, uint64_t cid, bool orphan,
+                  struct content **out_claim);
+void content_release_claim(struct content *claim);
+
+/* Frees one that could not be saved, whatever that loses. */
+void content_forget_idle(struct content *c);
+
+/* ---- contents.c -------------------------------------------------------- */
+
+/* Reads the usage from the store. */
+int contents_count(struct contents *cs);
+void content_usage_change(struct contents *cs, const struct cfile *before,
+                          const struct cfile *after);
+
+/* ---- content_files.c; `suffix` is "" or ".snap" ------------------------ */
+
 #define CONTENT_NAME_SIZE 48
 void content_file_name(uint64_t cid, const char *suffix,
                        char out[CONTENT_NAME_SIZE]);
 int content_file_open(struct contents *cs, uint64_t cid, const char *suffix,
                       int flags);
 void content_file_remove(struct contents *cs, uint64_t cid, const char *suffix);
-void content_usage_change(struct contents *cs, const struct cfile *before,
-                          const struct cfile *after);
 
-/* With c->lock held. Opens the file; makes it if `create`. -ENOENT. */
+/* Syncs the directories that lead to the file. */
+int content_file_sync_entry(struct contents *cs, uint64_t cid);
+/* With c->lock held. Opens the file; makes it if `create`. -ENOENT: there is
+ * none, rightly. -EIO: there should be one. */
 int content_need_fd_locked(struct content *c, bool create);
+
+/* Bytes of the file were changed. */
+void content_touch_locked(struct content *c);
+
+/* Puts all bytes and the file's name on the disk, if they may not be there. */
+int content_sync_locked(struct content *c);
+
+/* The same in steps, for who drops the lock between: flush, then tell how it
+ * went. `touched`: c->touched before. */
+int content_flush_fd(struct contents *cs, uint64_t cid, bool entry, int fd);
+void content_note_flush_locked(struct content *c, uint64_t touched, int rc);
 
 /* How many bytes of chunk `idx` belong to the file. */
 size_t content_chunk_len_locked(const struct content *c, uint64_t idx);
@@ -69,15 +124,26 @@ int content_read_chunk_locked(struct content *c, uint64_t idx, uint8_t *buf);
 
 /* All of it, unless the file ends before; bytes or -Exxx. */
 ssize_t content_pread_full(int fd, void *buf, size_t len, uint64_t off);
-int content_pwrite_full(int fd, const void *buf, size_t len, uint64_t off);
 
-/* content_settle.c. On failure nothing changed, in memory either. */
+/* Bytes written, less than `len` only after an error (*out_rc); 0 bytes and
+ * an error are told the same way. */
+size_t content_pwrite_full(int fd, const void *buf, size_t len, uint64_t off,
+                           int *out_rc);
+
+/* ---- content_settle.c -------------------------------------------------- */
+
+/* On failure nothing changed, in memory either. */
 int content_transact_locked(struct content *c, content_edit_fn *edit,
                             void *arg);
 
-/* content_snap.c: sets aside what [off, off+len) still holds of the snapshot.
- * Never fails the write: a snapshot it can't keep is given up. */
+/* ---- content_snap.c ---------------------------------------------------- */
+
+/* Sets aside what [off, off+len) still holds of the snapshot. Never fails the
+ * write: a snapshot it can't keep is given up. */
 void content_snapshot_protect_locked(struct content *c, uint64_t off,
                                      uint64_t len);
+
+/* Forgets the snapshot, keeps what was set aside for a resume. */
+void content_snapshot_drop(struct content *c);
 
 #endif

@@ -7,27 +7,21 @@
 #include "fs/lock.h"
 #include "net/log.h"
 
-/* The file lost a chunk that can be had again: forget it. A file that was made
- * here and is clean has its base in the server's copy. */
+/* The file lost a chunk that the server has. Whole content becomes one with a
+ * base: a clean one has all of its bytes there. */
 static int lose_chunk_locked(struct content *c, uint64_t idx)
 {
-	uint64_t n = (c->row.size + CHUNK_SIZE - 1) / CHUNK_SIZE;
 	int rc = 0;
 
-	if (c->map.whole) {
-		for (uint64_t i = 0; i < n && rc == 0; i++) {
-			uint64_t sum;
-
-			rc = chunkmap_get_sum(&c->map, i, &sum);
-			if (rc == 0)
-				rc = chunkmap_set(&c->map, i, sum);
-		}
-		c->map.whole = false;
-		c->map.base_len = c->row.base_len = c->row.size;
-		c->row.flags &= ~(uint32_t)CFILE_WHOLE;
-	}
+	log_warn("content cid=%" PRIx64 " chunk=%" PRIu64
+	         " damaged action=fetch_again",
+	         c->cid, idx);
+	if (c->map.whole)
+		rc = chunkmap_set_parts(&c->map, c->row.size);
+	if (rc == 0)
+		rc = chunkmap_unset(&c->map, idx);
 	c->unsaved = true;
-	return rc < 0 ? rc : chunkmap_unset(&c->map, idx);
+	return rc < 0 ? rc : -EAGAIN;
 }
 
 /* Compares a present chunk with its checksum, once per mount. */
@@ -40,21 +34,18 @@ static int verify_chunk_locked(struct content *c, uint64_t idx)
 	if (chunkmap_is_verified(&c->map, idx))
 		return 0;
 	rc = chunkmap_get_sum(&c->map, idx, &sum);
-	if (rc < 0 || !sum)
+	if (rc < 0 || (!sum && !c->suspect))
 		return rc;
 	rc = content_read_chunk_locked(c, idx, buf);
+	if (rc < 0 && rc != -EIO)
+		return rc;
 	if (rc == 0 &&
 	    content_sum(buf, content_chunk_len_locked(c, idx)) == sum) {
 		chunkmap_set_verified(&c->map, idx);
 		return 0;
 	}
-	if (c->row.flags & CFILE_CLEAN && c->row.base_id[0]) {
-		log_warn("content cid=%" PRIx64 " chunk=%" PRIu64
-		         " damaged action=fetch_again",
-		         c->cid, idx);
-		rc = lose_chunk_locked(c, idx);
-		return rc < 0 ? rc : -EAGAIN;
-	}
+	if (c->row.flags & CFILE_CLEAN)
+		return lose_chunk_locked(c, idx);
 	log_error("content cid=%" PRIx64 " ino=%" PRIu64 " chunk=%" PRIu64
 	          " damaged, not on the server kept=yes",
 	          c->cid, c->ino, idx);
@@ -76,6 +67,9 @@ static int read_locked(struct content *c, uint64_t off, size_t len,
 		return 0;
 	first = off / CHUNK_SIZE;
 	last = (off + len - 1) / CHUNK_SIZE;
+	rc = content_need_fd_locked(c, false);
+	if (rc < 0 && rc != -ENOENT)
+		return rc;
 	rc = chunkmap_next_absent(&c->map, first, last, &absent);
 	if (rc < 0)
 		return rc;
@@ -88,9 +82,8 @@ static int read_locked(struct content *c, uint64_t off, size_t len,
 		if (rc < 0)
 			return rc;
 	}
-	rc = content_need_fd_locked(c, c->map.whole);
 	out->fd = c->fd;
-	return rc;
+	return c->fd >= 0 ? 0 : -EIO;
 }
 
 int content_read(struct content *c, uint64_t off, size_t len,
@@ -108,13 +101,11 @@ ssize_t content_pread(struct content *c, void *buf, size_t len, uint64_t off)
 {
 	struct content_span span;
 	ssize_t n;
-	int rc;
 
 	lock_take(&c->lock, LOCK_CONTENT);
-	rc = read_locked(c, off, len, &span);
-	n = rc < 0     ? rc
-	    : span.len ? content_pread_full(span.fd, buf, span.len, off)
-	               : 0;
+	n = read_locked(c, off, len, &span);
+	if (n == 0 && span.len)
+		n = content_pread_full(span.fd, buf, span.len, off);
 	lock_drop(&c->lock, LOCK_CONTENT);
 	return n >= 0 && (size_t)n < span.len ? -EIO : n;
 }
@@ -138,20 +129,20 @@ static int seek_locked(struct content *c, uint64_t off, int whence,
 
 	if (off >= c->row.size)
 		return -ENXIO;
+	rc = content_need_fd_locked(c, false);
+	if (rc < 0 && rc != -ENOENT)
+		return rc;
 	rc = chunkmap_is_whole(&c->map, c->row.size);
 	if (rc < 0)
 		return rc;
-	if (!rc) { /* absent bytes may be anything: all of it is data */
+	if (!rc || c->fd < 0) { /* absent bytes may be anything: data */
 		*out_off = whence == SEEK_DATA ? off : c->row.size;
 		return 0;
 	}
-	rc = content_need_fd_locked(c, true);
-	if (rc < 0)
-		return rc;
 	at = lseek(c->fd, (off_t)off, whence);
 	if (at < 0)
 		return -errno;
-	*out_off = (uint64_t)at;
+	*out_off = (uint64_t)at < c->row.size ? (uint64_t)at : c->row.size;
 	return 0;
 }
 

@@ -1,13 +1,10 @@
 #include "fs/content_internal.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,193 +13,231 @@
 #include "fs/store.h"
 #include "net/log.h"
 
-static int quarantine_file(struct contents *cs, const char *name,
-                           const char *why)
-{
-	const char *base = strrchr(name, '/');
-	char to[NAME_MAX + 1];
-
-	snprintf(to, sizeof(to), "%s-%s", why, base ? base + 1 : name);
-	if (renameat(cs->dirfd, name, cs->quarantine_fd, to) < 0)
-		return errno == ENOENT ? 0 : -errno;
-	log_warn("content file=%s moved_to=quarantine/%s", name, to);
-	return 0;
-}
-
-int content_quarantine(struct contents *cs, uint64_t cid, const char *why)
-{
-	char name[CONTENT_NAME_SIZE];
-
-	content_file_name(cid, "", name);
-	return quarantine_file(cs, name, why);
-}
-
-struct soft_list {
+/* What the last run left SOFT, and what is to become of it. One transaction
+ * decides about all; files are moved after it, so that a start that dies in
+ * between can be repeated. */
+struct recovery {
+	struct contents *cs;
+	struct db *db;
 	struct cfile *rows;
 	size_t n, cap;
+	struct content_recovery done;
 };
 
-static int collect_row(void *arg, const struct cfile *f)
+static int add_row(void *arg, const struct cfile *f)
 {
-	struct soft_list *l = arg;
-	size_t cap = l->cap ? l->cap * 2 : 16;
+	struct recovery *r = arg;
+	size_t cap = r->cap ? r->cap * 2 : 16;
 	struct cfile *rows;
 
-	if (l->n == l->cap) {
-		rows = realloc(l->rows, cap * sizeof(*rows));
+	if (r->n == r->cap) {
+		rows = realloc(r->rows, cap * sizeof(*rows));
 		if (!rows)
 			return -ENOMEM;
-		l->rows = rows;
-		l->cap = cap;
+		r->rows = rows;
+		r->cap = cap;
 	}
-	l->rows[l->n++] = *f;
+	r->rows[r->n++] = *f;
 	return 0;
 }
 
-/* The bytes are as the program left them: take the size from the file. */
-static int recover_size(struct contents *cs, struct db *db, struct cfile *f)
+static void log_lost(struct recovery *r, const struct cfile *f,
+                     const char *what)
 {
-	int fd = content_file_open(cs, f->cid, "", O_RDONLY);
-	struct stat st = { .st_size = 0 };
-	int rc;
+	char path[PATH_MAX];
 
-	if (fd >= 0) {
-		if (fstat(fd, &st) < 0) {
-			close(fd);
-			return -EIO;
-		}
-		close(fd);
-	} else if (fd != -ENOENT) {
-		return fd;
-	}
-	f->size = (uint64_t)st.st_size;
-	f->blocks = (uint64_t)st.st_blocks;
-	rc = cfile_update(db, f);
-	if (rc == 0)
-		rc = cfile_drop_sums(db, f->cid);
-	return rc < 0 ? rc : node_set_size(db, f->ino, f->cid, f->size);
+	if (node_path(r->db, f->ino, path, sizeof(path)) < 0)
+		path[0] = '\0';
+	log_warn("content cid=%" PRIx64 " ino=%" PRIu64 " path=\"%s\" %s",
+	         f->cid, f->ino, path, what);
 }
 
-/* What was never durable is gone after a power cut: back to what it replaced,
- * or to what the server has, or out with the name. */
-static int revert(struct contents *cs, struct db *db, const struct cfile *f)
-{
-	struct node n;
-	struct cfile prev = { 0 };
-	int rc;
+/* ---- the program died, the machine did not ----------------------------- */
 
-	rc = content_quarantine(cs, f->cid, "powercut");
+static int get_file_stat(struct contents *cs, uint64_t cid, struct stat *st)
+{
+	int rc = 0, fd = content_file_open(cs, cid, "", O_RDONLY);
+
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, st) < 0)
+		rc = -errno;
+	else if (!S_ISREG(st->st_mode))
+		rc = -ENOENT;
+	close(fd);
+	return rc;
+}
+
+/* The bytes are as the program left them: the size is the file's, what is
+ * known of checksums is not. */
+static int take_as_found(struct recovery *r, struct cfile *f)
+{
+	struct stat st = { .st_size = 0 };
+	int rc = get_file_stat(r->cs, f->cid, &st);
+
+	if (rc == -ENOENT && (f->size || !(f->flags & CFILE_WHOLE))) {
+		/* Bytes that were promised: reads fail, nothing is sent. */
+		log_lost(r, f, "file missing, not on the server");
+		r->done.lost++;
+		return 0;
+	}
+	if (rc < 0 && rc != -ENOENT)
+		return rc;
+	r->done.resized += f->size != (uint64_t)st.st_size;
+	f->size = (uint64_t)st.st_size;
+	f->blocks = (uint64_t)st.st_blocks;
+	rc = cfile_update(r->db, f);
 	if (rc == 0)
-		rc = node_get(db, f->ino, &n);
-	if (rc == -ENOENT || (rc == 0 && n.cid != f->cid))
-		return cfile_delete(db, f->cid);
+		rc = cfile_drop_sums(r->db, f->cid);
+	return rc < 0 ? rc : node_set_size(r->db, f->ino, f->cid, f->size);
+}
+
+/* ---- the machine died -------------------------------------------------- */
+
+static bool was_never_durable(const struct cfile *f)
+{
+	return (f->flags & (CFILE_SOFT | CFILE_FRESH)) ==
+	       (CFILE_SOFT | CFILE_FRESH);
+}
+
+/* What `f` replaced and was durable; out_prev->cid 0 if nothing. */
+static int find_fallback(struct recovery *r, const struct cfile *f,
+                         struct cfile *out_prev)
+{
+	struct cfile p = { .prev = f->prev };
+	int rc = 0;
+
+	do {
+		uint64_t cid = p.prev;
+
+		p = (struct cfile){ 0 };
+		if (cid)
+			rc = cfile_get(r->db, cid, &p);
+	} while (rc == 0 && p.cid && was_never_durable(&p));
+	*out_prev = p;
+	return rc == -ENOENT ? 0 : rc;
+}
+
+/* Gives the node back what it had. Content that was another node's (rename
+ * over it) is a change of this one, whatever the server has of it. */
+static int give_back(struct recovery *r, struct node *n, struct cfile *prev)
+{
+	if (prev->ino != n->ino) {
+		prev->ino = n->ino;
+		prev->flags &= ~(uint32_t)CFILE_CLEAN;
+		if (prev->gen < n->gen)
+			prev->gen = n->gen;
+		if (prev->gen < n->s_gen)
+			prev->gen = n->s_gen;
+		prev->gen++;
+	}
+	n->cid = prev->cid;
+	n->gen = prev->gen;
+	n->size = prev->size;
+	return cfile_update(r->db, prev);
+}
+
+/* Back to what it replaced, or to what the server has, or out with the name:
+ * as if the writes since had not happened. */
+static int revert_node(struct recovery *r, const struct cfile *f)
+{
+	struct cfile prev;
+	struct node n;
+	int rc = node_get(r->db, f->ino, &n);
+
+	if (rc < 0 || n.cid != f->cid) /* nobody's any more */
+		return rc == -ENOENT ? 0 : rc;
+	rc = find_fallback(r, f, &prev);
 	if (rc < 0)
 		return rc;
-	if (f->prev) {
-		rc = cfile_get(db, f->prev, &prev);
-		if (rc < 0 && rc != -ENOENT)
-			return rc;
-	}
+	r->done.reverted++;
+	n.flags |= NODE_DIRTY;
 	if (prev.cid) {
-		n.cid = prev.cid;
-		n.gen = prev.gen;
-		n.size = prev.size;
-		prev.ino = n.ino;
-		rc = cfile_update(db, &prev);
+		log_lost(r, f, "not durable, action=previous_version");
+		rc = give_back(r, &n, &prev);
 	} else if (n.s_gen) {
+		log_lost(r, f, "not durable, action=server_version");
 		n.cid = 0;
 		n.gen = n.s_gen;
 		n.size = n.s_len;
 	} else {
-		rc = cfile_delete(db, f->cid);
-		return rc < 0 ? rc : node_delete(db, n.ino);
+		log_lost(r, f, "not durable, action=remove");
+		return node_delete(r->db, n.ino);
 	}
-	n.flags |= NODE_DIRTY;
-	if (rc == 0)
-		rc = node_update(db, &n);
-	return rc < 0 ? rc : cfile_delete(db, f->cid);
+	return rc < 0 ? rc : node_update(r->db, &n);
+}
+
+static int revert(struct recovery *r)
+{
+	int rc = 0;
+
+	/* Rows are steps to each other's fallback: none goes before all nodes
+	 * are served. */
+	for (size_t i = 0; i < r->n && rc == 0; i++) {
+		if (was_never_durable(&r->rows[i]))
+			rc = revert_node(r, &r->rows[i]);
+	}
+	for (size_t i = 0; i < r->n && rc == 0; i++) {
+		if (was_never_durable(&r->rows[i]))
+			rc = cfile_delete(r->db, r->rows[i].cid);
+	}
+	return rc;
+}
+
+static void move_reverted(struct recovery *r)
+{
+	for (size_t i = 0; i < r->n; i++) {
+		const struct cfile *f = &r->rows[i];
+
+		if (was_never_durable(f) &&
+		    content_quarantine(r->cs, f->cid, "powercut") == 0)
+			r->done.quarantined++;
+	}
+}
+
+/* ---- both -------------------------------------------------------------- */
+
+/* Rows may have changed in the store: a fallback that is SOFT itself. */
+static int take_row_as_found(struct recovery *r, uint64_t cid)
+{
+	struct cfile f;
+	int rc = cfile_get(r->db, cid, &f);
+
+	return rc < 0 ? (rc == -ENOENT ? 0 : rc) : take_as_found(r, &f);
+}
+
+static int decide(struct recovery *r, bool rebooted)
+{
+	int rc = cfile_each_soft(r->db, add_row, r);
+
+	if (rc == 0 && rebooted)
+		rc = revert(r);
+	for (size_t i = 0; i < r->n && rc == 0; i++) {
+		if (!rebooted || !was_never_durable(&r->rows[i]))
+			rc = take_row_as_found(r, r->rows[i].cid);
+	}
+	/* Until here a restart would have to look at it as after the cut. */
+	return rc < 0 ? rc : store_note_boot(r->db);
 }
 
 int contents_recover(struct contents *cs, bool rebooted,
                      struct content_recovery *out)
 {
-	struct content_recovery done = { 0 };
-	struct soft_list l = { 0 };
-	struct db *db;
-	int rc = store_begin(cs->store, &db);
+	struct recovery r = { .cs = cs };
+	int rc = store_begin(cs->store, &r.db);
 
 	if (rc < 0)
 		return rc;
-	rc = cfile_each_soft(db, collect_row, &l);
-	for (size_t i = 0; i < l.n && rc == 0; i++) {
-		if (rebooted && l.rows[i].flags & CFILE_FRESH) {
-			rc = revert(cs, db, &l.rows[i]);
-			done.reverted++;
-		} else {
-			rc = recover_size(cs, db, &l.rows[i]);
-			done.resized++;
-		}
-	}
-	free(l.rows);
+	rc = decide(&r, rebooted);
 	rc = rc < 0 ? store_rollback(cs->store, rc) : store_commit(cs->store);
+	if (rc == 0 && rebooted)
+		rc = store_sync(cs->store);
+	if (rc == 0 && rebooted)
+		move_reverted(&r);
+	free(r.rows);
 	if (rc == 0)
-		*out = done;
+		rc = contents_count(cs);
+	if (rc == 0)
+		*out = r.done;
 	return rc;
-}
-
-/* True for a file that belongs to a row, or to a snapshot of one. */
-static bool is_known(struct db *db, const char *name)
-{
-	struct cfile row;
-	uint64_t cid;
-	char *end;
-
-	cid = strtoull(name, &end, 16);
-	if (end != name + 16 || (*end && strcmp(end, ".snap")))
-		return false;
-	return cfile_get(db, cid, &row) != -ENOENT;
-}
-
-static int scan_shard(struct contents *cs, const char *shard, unsigned *moved)
-{
-	int fd = openat(cs->dirfd, shard, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *e;
-	struct db *db;
-	int rc;
-
-	if (!dir) {
-		rc = -errno;
-		if (fd >= 0)
-			close(fd);
-		return rc == -ENOTDIR ? 0 : rc;
-	}
-	rc = store_reader(cs->store, &db);
-	while (rc == 0 && (e = readdir(dir))) {
-		char name[NAME_MAX + 8];
-
-		if (e->d_name[0] == '.' || is_known(db, e->d_name))
-			continue;
-		snprintf(name, sizeof(name), "%s/%s", shard, e->d_name);
-		rc = quarantine_file(cs, name, "unknown");
-		(*moved)++;
-	}
-	if (rc != -EMFILE)
-		store_reader_done(cs->store, db);
-	closedir(dir);
-	return rc;
-}
-
-int contents_scan(struct contents *cs, unsigned *out_moved)
-{
-	unsigned moved = 0;
-	char shard[3];
-	int rc = 0;
-
-	for (unsigned i = 0; i < 256 && (rc == 0 || rc == -ENOENT); i++) {
-		snprintf(shard, sizeof(shard), "%02x", i);
-		rc = scan_shard(cs, shard, &moved);
-	}
-	*out_moved = moved;
-	return rc == -ENOENT ? 0 : rc;
 }

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,34 +11,78 @@
 #include "fs/store.h"
 #include "net/clock.h"
 
-/* ---- transactions ------------------------------------------------------- */
+#define HASH_AT_ONCE 16 /* chunks under one lock, 1 MiB */
 
-static void look_at_blocks_locked(struct content *c)
+/* ---- transactions ------------------------------------------------------ */
+
+static void describe_locked(struct content *c)
 {
 	struct stat st;
 
 	if (c->fd >= 0 && fstat(c->fd, &st) == 0)
 		c->row.blocks = (uint64_t)st.st_blocks;
-}
-
-/* Under c->lock. On failure nothing changed, in memory either. */
-int content_transact_locked(struct content *c, content_edit_fn *edit, void *arg)
-{
-	struct cfile before = c->row;
-	struct db *db;
-	int rc = store_begin(c->cs->store, &db);
-
-	if (rc < 0)
-		return rc;
-	look_at_blocks_locked(c);
 	c->row.base_len = c->map.base_len;
 	c->row.used = clock_real_ns() / NS_PER_SEC;
+	c->row.flags &= ~(uint32_t)CFILE_WHOLE;
+	if (c->map.whole)
+		c->row.flags |= CFILE_WHOLE;
+}
+
+/* The edit says that the server has these bytes: from now on each chunk has a
+ * base. */
+static int take_base_locked(struct content *c)
+{
+	int rc = chunkmap_is_whole(&c->map, c->row.size);
+
+	if (rc == 0 || c->row.flags & CFILE_SOFT)
+		rc = -EINVAL;
+	if (rc < 0)
+		return rc;
+	chunkmap_set_whole(&c->map);
+	c->map.base_len = c->row.base_len = c->row.size;
+	c->row.flags |= CFILE_WHOLE;
+	return 0;
+}
+
+static int edit_rows_locked(struct content *c, struct db *db,
+                            content_edit_fn *edit, void *arg)
+{
+	bool clean = c->row.flags & CFILE_CLEAN;
+	int rc = 0;
+
+	describe_locked(c);
 	if (edit)
 		rc = edit(arg, db, &c->row);
+	if (rc == 0 && !clean && c->row.flags & CFILE_CLEAN)
+		rc = take_base_locked(c);
 	if (rc == 0)
 		rc = cfile_update(db, &c->row);
+	return rc < 0 ? rc : chunkmap_save(&c->map, db);
+}
+
+/* What was written into chunks that are not here is told from the rest by the
+ * map alone: no map is committed of bytes that a power cut could take. */
+static int protect_map_locked(struct content *c)
+{
+	if (c->map.whole || c->row.flags & (CFILE_CLEAN | CFILE_FAILED))
+		return 0;
+	return content_sync_locked(c);
+}
+
+int content_transact_locked(struct content *c, content_edit_fn *edit, void *arg)
+{
+	struct cfile before;
+	struct db *db;
+	int rc = 0;
+
+	if (c->unsaved)
+		rc = protect_map_locked(c);
+	before = c->row;
 	if (rc == 0)
-		rc = chunkmap_save(&c->map, db);
+		rc = store_begin(c->cs->store, &db);
+	if (rc < 0)
+		return rc;
+	rc = edit_rows_locked(c, db, edit, arg);
 	rc = rc < 0 ? store_rollback(c->cs->store, rc)
 	            : store_commit(c->cs->store);
 	if (rc < 0) {
@@ -46,6 +91,7 @@ int content_transact_locked(struct content *c, content_edit_fn *edit, void *arg)
 	}
 	chunkmap_saved(&c->map);
 	c->unsaved = false;
+	c->arrived = 0;
 	content_usage_change(c->cs, &before, &c->row);
 	return 0;
 }
@@ -60,90 +106,129 @@ int content_transact(struct content *c, content_edit_fn *edit, void *arg)
 	return rc;
 }
 
-/* ---- settling ----------------------------------------------------------- */
+/* ---- settling ---------------------------------------------------------- */
 
-/* Notes the checksum of one present chunk that has none. `zero_sum` spares
- * reading the holes of a sparse file. */
-static int settle_chunk_locked(struct content *c, uint64_t idx, uint8_t *buf)
+/* Bytes as of *out_touched go to the disk; the long part runs without the
+ * lock. A flush of the file system since then has done it already. */
+static int flush_bytes(struct content *c, uint64_t *out_touched)
 {
-	uint64_t sum;
-	int rc = chunkmap_present(&c->map, idx);
+	bool done, entry;
+	int fd, rc;
 
-	if (rc <= 0)
-		return rc;
-	rc = chunkmap_get_sum(&c->map, idx, &sum);
-	if (rc < 0 || sum)
-		return rc;
-	rc = content_read_chunk_locked(c, idx, buf);
-	if (rc == 0)
-		rc = chunkmap_set(
-			&c->map, idx,
-			content_sum(buf, content_chunk_len_locked(c, idx)));
-	c->unsaved = true;
+	lock_take(&c->lock, LOCK_CONTENT);
+	*out_touched = c->touched;
+	rc = content_need_fd_locked(c, false);
+	if (rc == 0 && c->row.flags & CFILE_FAILED)
+		rc = -EIO;
+	fd = c->fd;
+	done = c->touched_at < atomic_load(&c->cs->flush_done);
+	entry = c->new_entry;
+	lock_drop(&c->lock, LOCK_CONTENT);
+	if (rc < 0)
+		return rc == -ENOENT ? 0 : rc; /* nothing was ever written */
+	if (!done)
+		rc = content_flush_fd(c->cs, c->cid, entry, fd);
+	lock_take(&c->lock, LOCK_CONTENT);
+	content_note_flush_locked(c, *out_touched, rc);
+	lock_drop(&c->lock, LOCK_CONTENT);
 	return rc;
 }
 
-static int settle_chunks(struct content *c)
+/* Notes the checksum of a chunk; holes are not read. */
+static int sum_chunk_locked(struct content *c, uint64_t idx, uint8_t *buf,
+                            uint64_t *data_at)
+{
+	uint64_t start = idx * CHUNK_SIZE;
+	size_t len = content_chunk_len_locked(c, idx);
+	int rc = content_need_fd_locked(c, false);
+
+	if (rc < 0)
+		return rc;
+	if (*data_at < start) {
+		off_t at = lseek(c->fd, (off_t)start, SEEK_DATA);
+
+		*data_at = at >= 0 ? (uint64_t)at
+		                   : (errno == ENXIO ? UINT64_MAX : start);
+	}
+	if (*data_at >= start + len)
+		memset(buf, 0, len);
+	else
+		rc = content_read_chunk_locked(c, idx, buf);
+	return rc < 0 ? rc : chunkmap_set(&c->map, idx, content_sum(buf, len));
+}
+
+static int sum_some_locked(struct content *c, uint64_t *idx, uint8_t *buf)
+{
+	uint64_t last, data_at = 0;
+	int rc = 0;
+
+	if (!content_chunk_len_locked(c, *idx))
+		return 1;
+	last = (c->row.size - 1) / CHUNK_SIZE;
+	for (int i = 0; i < HASH_AT_ONCE && rc == 0; i++, ++*idx) {
+		rc = chunkmap_next_unsummed(&c->map, *idx, last, idx);
+		if (rc == 0 && *idx > last)
+			return 1;
+		if (rc == 0)
+			rc = sum_chunk_locked(c, *idx, buf, &data_at);
+		c->unsaved = true;
+	}
+	return rc;
+}
+
+static int sum_chunks(struct content *c)
 {
 	uint8_t *buf = malloc(CHUNK_SIZE);
 	uint64_t idx = 0;
-	bool more = true;
 	int rc = 0;
 
 	if (!buf)
 		return -ENOMEM;
-	while (more && rc == 0) { /* writers get in between */
+	while (rc == 0) { /* writers get in between */
 		lock_take(&c->lock, LOCK_CONTENT);
-		for (int i = 0; i < 16 && rc == 0; i++, idx++) {
-			if (!content_chunk_len_locked(c, idx)) {
-				more = false;
-				break;
-			}
-			rc = settle_chunk_locked(c, idx, buf);
-		}
+		rc = sum_some_locked(c, &idx, buf);
 		lock_drop(&c->lock, LOCK_CONTENT);
 	}
 	free(buf);
-	return rc;
+	return rc < 0 ? rc : 0;
 }
+
+struct settle {
+	bool all; /* nobody wrote meanwhile */
+	uint64_t prev;
+};
 
 static int edit_settled(void *arg, struct db *db, struct cfile *row)
 {
-	uint64_t *prev = arg;
+	struct settle *s = arg;
 
 	(void)db;
-	*prev = row->prev;
+	s->prev = row->prev;
 	row->prev = 0;
-	row->flags &= ~(uint32_t)(CFILE_SOFT | CFILE_FRESH);
+	row->flags &= ~(uint32_t)CFILE_FRESH;
+	if (s->all)
+		row->flags &= ~(uint32_t)CFILE_SOFT;
 	return 0;
 }
 
-int content_settle(struct content *c, bool flushed)
+int content_settle(struct content *c)
 {
-	uint64_t writes, prev = 0;
-	int fd, rc;
+	struct settle s = { .prev = 0 };
+	uint64_t touched;
+	int rc = flush_bytes(c, &touched);
 
-	lock_take(&c->lock, LOCK_CONTENT);
-	writes = c->writes;
-	rc = content_need_fd_locked(c, false);
-	fd = c->fd;
-	lock_drop(&c->lock, LOCK_CONTENT);
-	if (rc < 0 && rc != -ENOENT)
-		return rc;
-	if (fd >= 0 && !flushed && fdatasync(fd) < 0)
-		return -errno;
-	rc = settle_chunks(c);
+	if (rc == 0)
+		rc = sum_chunks(c);
 	if (rc < 0)
 		return rc;
 	lock_take(&c->lock, LOCK_CONTENT);
-	if (c->writes != writes)
-		rc = 1;
-	else if (c->row.flags & CFILE_SOFT || c->unsaved)
-		rc = content_transact_locked(c, edit_settled, &prev);
+	s.all = c->touched == touched;
+	if (c->row.flags & CFILE_SOFT || c->unsaved)
+		rc = content_transact_locked(c, edit_settled, &s);
 	lock_drop(&c->lock, LOCK_CONTENT);
-	if (prev)
-		content_collect(c->cs, prev);
-	return rc;
+	if (rc == 0 && s.prev)
+		content_collect(c->cs, s.prev);
+	return rc == 0 && !s.all ? 1 : rc;
 }
 
 int content_get_sums(struct content *c, uint64_t **out_sums, size_t *out_n)

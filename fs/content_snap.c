@@ -5,17 +5,16 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
-
-#include <linux/fs.h>
 
 #include "fs/lock.h"
 #include "net/log.h"
 
 /* What is set aside lies at its own offset in a sparse file beside the
  * content. After a restart that file is trusted chunk by chunk, by checksum:
- * a copy that the end of the program cut short is no copy. */
+ * a copy that the end of the program cut short is no copy. A plain copy, no
+ * FICLONE: each chunk is read anyway, to be checked, and cloning would first
+ * write the old bytes out under the lock. */
 struct content_snapshot {
 	uint64_t size, nchunks;
 	const uint64_t *sums;
@@ -47,7 +46,7 @@ static int set_aside_locked(struct content *c, uint64_t idx, uint8_t *buf)
 {
 	struct content_snapshot *s = c->snap;
 	size_t len = snap_chunk_len(s, idx);
-	int rc = 0;
+	int rc;
 
 	if (s->fd < 0) {
 		rc = content_file_open(c->cs, c->cid, ".snap",
@@ -61,8 +60,9 @@ static int set_aside_locked(struct content *c, uint64_t idx, uint8_t *buf)
 		return rc;
 	if (!matches(s, idx, buf))
 		return -ESTALE;
-	if (pwrite(s->fd, buf, len, (off_t)(idx * CHUNK_SIZE)) != (ssize_t)len)
-		return errno ? -errno : -ENOSPC;
+	content_pwrite_full(s->fd, buf, len, idx * CHUNK_SIZE, &rc);
+	if (rc < 0)
+		return rc;
 	s->aside[idx / 8] |= (uint8_t)(1u << (idx % 8));
 	s->cost += CHUNK_SIZE;
 	return 0;
@@ -105,12 +105,10 @@ static int find_aside_locked(struct content *c)
 	uint8_t *buf;
 	int fd = content_file_open(c->cs, c->cid, ".snap", O_RDWR);
 
-	if (fd == -ENOENT)
-		return 0;
 	if (fd < 0)
-		return fd;
+		return fd == -ENOENT ? 0 : fd;
 	s->fd = fd;
-	buf = calloc(1, CHUNK_SIZE);
+	buf = malloc(CHUNK_SIZE);
 	if (!buf)
 		return -ENOMEM;
 	while ((at = lseek(fd, at, SEEK_DATA)) >= 0) {
@@ -120,7 +118,7 @@ static int find_aside_locked(struct content *c)
 		if (idx >= s->nchunks)
 			break;
 		len = snap_chunk_len(s, idx);
-		if (pread(fd, buf, len, (off_t)(idx * CHUNK_SIZE)) ==
+		if (content_pread_full(fd, buf, len, idx * CHUNK_SIZE) ==
 		            (ssize_t)len &&
 		    matches(s, idx, buf)) {
 			s->aside[idx / 8] |= (uint8_t)(1u << (idx % 8));
@@ -132,13 +130,21 @@ static int find_aside_locked(struct content *c)
 	return 0;
 }
 
-int content_snapshot_begin(struct content *c, uint64_t aid, uint64_t size,
-                           const uint64_t *sums, bool resumed)
+static void free_snapshot(struct content_snapshot *s)
+{
+	if (!s)
+		return;
+	if (s->fd >= 0)
+		close(s->fd);
+	free(s->aside);
+	free(s);
+}
+
+static int new_snapshot(uint64_t size, const uint64_t *sums,
+                        struct content_snapshot **out_s)
 {
 	struct content_snapshot *s = calloc(1, sizeof(*s));
-	int rc = 0;
 
-	(void)aid;
 	if (!s)
 		return -ENOMEM;
 	s->fd = -1;
@@ -150,20 +156,47 @@ int content_snapshot_begin(struct content *c, uint64_t aid, uint64_t size,
 		free(s);
 		return -ENOMEM;
 	}
-	lock_take(&c->lock, LOCK_CONTENT);
+	*out_s = s;
+	return 0;
+}
+
+/* A snapshot taken now starts from settled bytes; one that goes on finds out
+ * chunk by chunk what is left. */
+static int begin_locked(struct content *c, struct content_snapshot *s,
+                        bool resumed)
+{
+	int rc;
+
 	if (c->snap)
-		rc = -EBUSY;
-	else
-		c->snap = s;
-	if (rc == 0 && resumed)
-		rc = find_aside_locked(c);
-	lock_drop(&c->lock, LOCK_CONTENT);
-	if (rc == -EBUSY) {
-		free(s->aside);
-		free(s);
-	} else if (rc < 0) {
-		content_snapshot_end(c);
+		return -EBUSY;
+	if (!resumed) {
+		rc = chunkmap_is_whole(&c->map, c->row.size);
+		if (rc < 0)
+			return rc;
+		if (!rc || c->row.flags & CFILE_SOFT || s->size != c->row.size)
+			return -ESTALE;
+		content_file_remove(c->cs, c->cid, ".snap");
 	}
+	c->snap = s;
+	rc = resumed ? find_aside_locked(c) : 0;
+	if (rc < 0)
+		c->snap = NULL;
+	return rc;
+}
+
+int content_snapshot_begin(struct content *c, uint64_t size,
+                           const uint64_t *sums, bool resumed)
+{
+	struct content_snapshot *s;
+	int rc = new_snapshot(size, sums, &s);
+
+	if (rc < 0)
+		return rc;
+	lock_take(&c->lock, LOCK_CONTENT);
+	rc = begin_locked(c, s, resumed);
+	lock_drop(&c->lock, LOCK_CONTENT);
+	if (rc < 0)
+		free_snapshot(s);
 	return rc;
 }
 
@@ -173,43 +206,49 @@ static int read_snap_chunk_locked(struct content *c, uint64_t idx, uint8_t *buf)
 	size_t len = snap_chunk_len(s, idx);
 	int rc = 0;
 
-	if (is_aside(s, idx)) {
-		if (pread(s->fd, buf, len, (off_t)(idx * CHUNK_SIZE)) !=
-		    (ssize_t)len)
-			rc = -EIO;
-	} else {
+	if (!is_aside(s, idx))
 		rc = content_read_chunk_locked(c, idx, buf);
-	}
-	if (rc == 0 && !matches(s, idx, buf))
+	else if (content_pread_full(s->fd, buf, len, idx * CHUNK_SIZE) !=
+	         (ssize_t)len)
+		rc = -EIO;
+	return rc == 0 && !matches(s, idx, buf) ? -ESTALE : rc;
+}
+
+/* Bytes of one chunk from `off` on; 0 at the end. */
+static ssize_t read_snap_part(struct content *c, void *out, size_t len,
+                              uint64_t off)
+{
+	uint8_t chunk[CHUNK_SIZE];
+	size_t in = (size_t)(off % CHUNK_SIZE), n = 0;
+	int rc = 0;
+
+	lock_take(&c->lock, LOCK_CONTENT);
+	if (!c->snap || c->snap->dead) {
 		rc = -ESTALE;
-	return rc;
+	} else if (off < c->snap->size) {
+		n = snap_chunk_len(c->snap, off / CHUNK_SIZE) - in;
+		rc = read_snap_chunk_locked(c, off / CHUNK_SIZE, chunk);
+	}
+	lock_drop(&c->lock, LOCK_CONTENT);
+	if (rc < 0)
+		return rc;
+	n = n < len ? n : len;
+	memcpy(out, chunk + in, n);
+	return (ssize_t)n;
 }
 
 ssize_t content_snapshot_read(struct content *c, void *buf, size_t len,
                               uint64_t off)
 {
-	uint8_t chunk[CHUNK_SIZE];
 	size_t done = 0;
-	int rc = 0;
+	ssize_t n = 1;
 
-	while (done < len && rc == 0) {
-		uint64_t at = off + done, idx = at / CHUNK_SIZE;
-		size_t in = (size_t)(at % CHUNK_SIZE), n;
-
-		lock_take(&c->lock, LOCK_CONTENT);
-		if (!c->snap || c->snap->dead)
-			rc = -ESTALE;
-		else if (at >= c->snap->size)
-			rc = 1;
-		else
-			rc = read_snap_chunk_locked(c, idx, chunk);
-		n = rc == 0 ? snap_chunk_len(c->snap, idx) - in : 0;
-		lock_drop(&c->lock, LOCK_CONTENT);
-		n = n < len - done ? n : len - done;
-		memcpy((uint8_t *)buf + done, chunk + in, n);
-		done += n;
+	while (done < len && n > 0) {
+		n = read_snap_part(c, (uint8_t *)buf + done, len - done,
+		                   off + done);
+		done += n > 0 ? (size_t)n : 0;
 	}
-	return rc < 0 ? rc : (ssize_t)done;
+	return n < 0 ? n : (ssize_t)done;
 }
 
 uint64_t content_snapshot_cost(struct content *c)
@@ -230,12 +269,13 @@ void content_snapshot_end(struct content *c)
 	s = c->snap;
 	c->snap = NULL;
 	lock_drop(&c->lock, LOCK_CONTENT);
-	if (!s)
-		return;
-	if (s->fd >= 0) {
-		close(s->fd);
+	if (s && s->fd >= 0)
 		content_file_remove(c->cs, c->cid, ".snap");
-	}
-	free(s->aside);
-	free(s);
+	free_snapshot(s);
+}
+
+void content_snapshot_drop(struct content *c)
+{
+	free_snapshot(c->snap);
+	c->snap = NULL;
 }

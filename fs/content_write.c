@@ -8,98 +8,71 @@
 #include "fs/lock.h"
 #include "fs/store.h"
 
-struct open_gen {
-	struct content *c;
-	bool bump;
-};
-
 static int edit_open_gen(void *arg, struct db *db, struct cfile *row)
 {
-	const struct open_gen *o = arg;
+	const bool *bump = arg;
 
 	row->flags |= CFILE_SOFT;
 	row->flags &= ~(uint32_t)CFILE_CLEAN;
-	if (!o->bump)
+	if (!*bump)
 		return 0;
 	row->gen++;
 	return node_set_gen(db, row->ino, row->cid, row->gen);
 }
 
 /* Commits, before the first changed byte, that there is a new generation and
- * that bytes and checksums are in flux. A file whose bytes were durable needs
- * that on the disk first: after a power cut its checksums must not be held
- * against half an edit. */
+ * that bytes and checksums are in flux. Bytes that were durable need that on
+ * the disk first: after a power cut their checksums must not be held against
+ * half an edit. And as SOFT content is taken as it is found, what came from
+ * the server must be on the disk too. */
 static int open_generation_locked(struct content *c)
 {
-	struct open_gen o = { .c = c, .bump = c->frozen };
-	bool soft = c->row.flags & CFILE_SOFT;
-	int rc;
+	bool soft = c->row.flags & CFILE_SOFT, bump = c->frozen;
+	int rc = content_need_fd_locked(c, true);
 
-	if (soft && !c->frozen)
-		return 0;
-	rc = content_transact_locked(c, edit_open_gen, &o);
+	if (rc < 0 || (soft && !bump))
+		return rc;
+	if (!soft)
+		rc = content_sync_locked(c);
+	if (rc == 0)
+		rc = content_transact_locked(c, edit_open_gen, &bump);
 	if (rc == 0 && !soft)
 		rc = store_sync(c->cs->store);
 	if (rc < 0)
 		return rc;
 	c->frozen = false;
-	if (o.bump && c->cs->changed)
+	if (bump && c->cs->changed)
 		c->cs->changed(c->cs->changed_arg, c->ino);
 	return 0;
 }
 
-static uint32_t base_end_in(const struct content *c, uint64_t idx)
+/* A file that grows changes the length of its last chunk. */
+static int forget_last_sum_locked(struct content *c)
 {
-	uint64_t start = idx * CHUNK_SIZE;
-
-	if (c->map.base_len <= start)
+	if (!(c->row.size % CHUNK_SIZE))
 		return 0;
-	return c->map.base_len - start < CHUNK_SIZE
-	               ? (uint32_t)(c->map.base_len - start)
-	               : CHUNK_SIZE;
+	return chunkmap_forget_sum(&c->map, c->row.size / CHUNK_SIZE);
 }
 
-/* Calls chunkmap_written() for each chunk of [off, off + len). */
-static int mark_written_locked(struct content *c, uint64_t off, uint64_t len)
+/* The checksums of what [off, off + len) touches no longer hold. */
+static int forget_sums_locked(struct content *c, uint64_t off, uint64_t len)
 {
-	int rc = 0;
+	uint64_t end = off + len;
+	int rc = end > c->row.size ? forget_last_sum_locked(c) : 0;
 
-	while (len && rc == 0) {
-		uint64_t idx = off / CHUNK_SIZE;
-		uint32_t from = (uint32_t)(off % CHUNK_SIZE);
-		uint64_t n = CHUNK_SIZE - from < len ? CHUNK_SIZE - from : len;
-
-		rc = chunkmap_written(&c->map, idx, from, (uint32_t)(from + n),
-		                      base_end_in(c, idx));
-		off += n;
-		len -= n;
-	}
+	for (uint64_t idx = off / CHUNK_SIZE;
+	     rc == 0 && len && idx <= (end - 1) / CHUNK_SIZE; idx++)
+		rc = chunkmap_forget_sum(&c->map, idx);
 	return rc;
 }
 
-/* An absent chunk with no room for one more extent must be fetched first. */
-static int has_room_locked(struct content *c, uint64_t idx)
-{
-	struct chunk_range r[CHUNK_MAX_RANGES];
-	int rc = chunkmap_present(&c->map, idx);
-
-	if (rc != 0)
-		return rc < 0 ? rc : 0;
-	return chunkmap_extents(&c->map, idx, r) < CHUNK_MAX_RANGES - 1
-	               ? 0
-	               : -EAGAIN;
-}
-
+/* All that can fail, before the first byte changes. */
 static int prepare_write_locked(struct content *c, uint64_t off, uint64_t len)
 {
-	int rc = has_room_locked(c, off / CHUNK_SIZE);
+	int rc = open_generation_locked(c);
 
-	if (rc == 0 && len)
-		rc = has_room_locked(c, (off + len - 1) / CHUNK_SIZE);
 	if (rc == 0)
-		rc = open_generation_locked(c);
-	if (rc == 0)
-		rc = content_need_fd_locked(c, true);
+		rc = forget_sums_locked(c, off, len);
 	if (rc == 0)
 		content_snapshot_protect_locked(c, off, len);
 	return rc;
@@ -119,70 +92,80 @@ int content_write_begin(struct content *c, uint64_t off, size_t len,
 	return rc;
 }
 
-/* The last chunk grows when the file does: its checksum no longer holds. */
-static int grow_locked(struct content *c, uint64_t size)
+/* Calls chunkmap_written() for each chunk of [off, off + len). */
+static int mark_written_locked(struct content *c, uint64_t off, uint64_t len)
 {
 	int rc = 0;
 
-	if (size <= c->row.size)
-		return 0;
-	if (c->row.size % CHUNK_SIZE) {
-		uint64_t idx = c->row.size / CHUNK_SIZE;
+	while (len && rc == 0) {
+		uint32_t from = (uint32_t)(off % CHUNK_SIZE);
+		uint64_t n = CHUNK_SIZE - from < len ? CHUNK_SIZE - from : len;
 
-		rc = chunkmap_present(&c->map, idx);
-		if (rc == 1)
-			rc = chunkmap_set(&c->map, idx, 0);
+		rc = chunkmap_written(&c->map, off / CHUNK_SIZE, from,
+		                      (uint32_t)(from + n));
+		off += n;
+		len -= n;
 	}
-	c->row.size = size;
 	return rc;
+}
+
+static int note_written_locked(struct content *c, uint64_t off, uint64_t len)
+{
+	if (off + len > c->row.size)
+		c->row.size = off + len;
+	return mark_written_locked(c, off, len);
 }
 
 int content_write_end(struct content *c, uint64_t off, ssize_t written)
 {
 	int rc = written < 0 ? (int)written : 0;
 
-	if (written > 0) {
-		c->writes++;
-		c->unsaved = true;
-		rc = grow_locked(c, off + (uint64_t)written);
-		if (rc == 0)
-			rc = mark_written_locked(c, off, (uint64_t)written);
-	}
+	content_touch_locked(c);
+	c->unsaved = true;
+	if (written > 0)
+		rc = note_written_locked(c, off, (uint64_t)written);
+	/* What a failed write left behind the end must not show up when the
+	 * file grows later. */
+	if (rc < 0 && ftruncate(c->fd, (off_t)c->row.size) < 0)
+		rc = -errno;
 	lock_drop(&c->lock, LOCK_CONTENT);
 	return rc;
 }
 
 int content_write(struct content *c, const void *buf, size_t len, uint64_t off)
 {
-	int fd, rc = content_write_begin(c, off, len, &fd);
+	int fd, write_rc, rc = content_write_begin(c, off, len, &fd);
+	size_t done;
 
 	if (rc < 0)
 		return rc;
-	rc = content_pwrite_full(fd, buf, len, off);
-	return content_write_end(c, off, rc < 0 ? rc : (ssize_t)len);
+	done = content_pwrite_full(fd, buf, len, off, &write_rc);
+	rc = content_write_end(c, off, done || !len ? (ssize_t)done : write_rc);
+	return rc < 0 ? rc : write_rc;
 }
 
 static int truncate_locked(struct content *c, uint64_t size)
 {
-	uint64_t from = size < c->row.size ? size : c->row.size;
+	uint64_t old = c->row.size, sum;
 	int rc;
 
-	if (size == c->row.size)
+	if (size == old)
 		return 0;
 	rc = open_generation_locked(c);
-	if (rc == 0)
-		rc = content_need_fd_locked(c, true);
+	if (rc == 0 && size > old)
+		rc = forget_last_sum_locked(c);
+	if (rc == 0) /* so that cutting the map can't fail below */
+		rc = chunkmap_get_sum(&c->map, size / CHUNK_SIZE, &sum);
 	if (rc < 0)
 		return rc;
-	content_snapshot_protect_locked(c, from, c->row.size - from);
+	if (size < old)
+		content_snapshot_protect_locked(c, size, old - size);
 	if (ftruncate(c->fd, (off_t)size) < 0)
 		return -errno;
-	c->writes++;
+	content_touch_locked(c);
 	c->unsaved = true;
-	if (size > c->row.size)
-		return grow_locked(c, size);
 	c->row.size = size;
-	return chunkmap_truncate(&c->map, size);
+	return size < old ? chunkmap_truncate(&c->map, size) : 0;
 }
 
 int content_truncate(struct content *c, uint64_t size)
@@ -192,6 +175,17 @@ int content_truncate(struct content *c, uint64_t size)
 	lock_take(&c->lock, LOCK_CONTENT);
 	rc = truncate_locked(c, size);
 	lock_drop(&c->lock, LOCK_CONTENT);
+	return rc;
+}
+
+/* Disk blocks for what is inside the file anyway: no byte changes. */
+static int reserve_locked(struct content *c, uint64_t off, uint64_t len)
+{
+	int rc = content_need_fd_locked(c, true);
+
+	if (rc == 0 &&
+	    fallocate(c->fd, FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len) < 0)
+		rc = -errno;
 	return rc;
 }
 
@@ -209,16 +203,18 @@ static int fallocate_locked(struct content *c, int mode, uint64_t off,
 		end = c->row.size; /* nothing is reserved behind the end */
 	if (end <= off)
 		return 0;
+	if (!zeros && end <= c->row.size)
+		return reserve_locked(c, off, end - off);
 	rc = prepare_write_locked(c, off, end - off);
 	if (rc < 0)
 		return rc;
-	/* A plain reservation inside the file may fill holes only. */
 	if (fallocate(c->fd, mode, (off_t)off, (off_t)(end - off)) < 0)
 		return -errno;
-	c->writes++;
+	content_touch_locked(c);
 	c->unsaved = true;
-	rc = grow_locked(c, end);
-	return rc == 0 && zeros ? mark_written_locked(c, off, end - off) : rc;
+	if (end > c->row.size)
+		c->row.size = end;
+	return zeros ? mark_written_locked(c, off, end - off) : 0;
 }
 
 int content_fallocate(struct content *c, int mode, uint64_t off, uint64_t len)

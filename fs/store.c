@@ -21,7 +21,7 @@
 /* Keys of the table `meta`:
  *   schema            version of what follows
  *   incarnation       as in the file beside the database
- *   boot              the kernel's boot id at the last start
+ *   boot              the kernel's boot id when content was last recovered
  *   clean             1 after an orderly end, 0 while running
  * and those the engine keeps (fs/engine.c): drive, folder, links, rounds. */
 static const char schema_sql[] =
@@ -342,6 +342,14 @@ static int read_boot_id(char *out, size_t size)
 	return 0;
 }
 
+int store_note_boot(struct db *db)
+{
+	char boot[64];
+
+	read_boot_id(boot, sizeof(boot));
+	return store_set_text(db, "boot", boot);
+}
+
 /* The number in `dir`/incarnation; 0 if there is none. */
 static uint64_t read_incarnation(const char *dir)
 {
@@ -407,7 +415,7 @@ static int start_run(struct store *s, const char *dir,
 	if (rc < 0)
 		return store_rollback(s, rc);
 	found->clean = clean;
-	found->rebooted = strcmp(boot, last_boot) != 0;
+	found->rebooted = !boot[0] || strcmp(boot, last_boot) != 0;
 	found->rolled_back =
 		dir && !found->created && (uint64_t)inside != beside;
 	s->incarnation =
@@ -418,7 +426,7 @@ static int start_run(struct store *s, const char *dir,
 	rc = store_set_int(db, "incarnation", (int64_t)s->incarnation);
 	if (rc == 0)
 		rc = store_set_int(db, "clean", 0);
-	if (rc == 0)
+	if (rc == 0 && found->created) /* nothing to recover */
 		rc = store_set_text(db, "boot", boot);
 	rc = rc < 0 ? store_rollback(s, rc) : store_commit(s);
 	if (rc == 0 && dir)

@@ -29,7 +29,8 @@ struct store;
 struct store_found {
 	bool created;     /* there was no database */
 	bool clean;       /* the last run ended in order */
-	bool rebooted;    /* the machine restarted since (or says so) */
+	bool rebooted;    /* the machine restarted since the last run that came
+	                   * to store_note_boot() (or says so) */
 	bool rolled_back; /* an older copy of the database was put here, or one
 	                   * of another machine: promise 4, facts of the
 	                   * server win */
@@ -64,6 +65,10 @@ int store_get_int(struct db *db, const char *key, int64_t def, int64_t *out_v);
 int store_set_int(struct db *db, const char *key, int64_t v);
 int store_get_text(struct db *db, const char *key, char *out, size_t size);
 int store_set_text(struct db *db, const char *key, const char *text);
+
+/* In the transaction that ends what a reboot made necessary: the next start on
+ * this boot finds !rebooted. */
+int store_note_boot(struct db *db);
 
 /* Full check of the file's structure; slow. 0, -EUCLEAN, -Exxx. Own reader. */
 int store_check(struct store *s);
