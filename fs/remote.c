@@ -1,0 +1,392 @@
+#include "fs/remote_internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/db.h"
+#include "fs/seen.h"
+#include "fs/store.h"
+#include "fs/tree.h"
+#include "net/log.h"
+
+#define MAX_TRIES  8  /* a program changes the node while we decide */
+#define SETTLE_IDS 64 /* ids held at a time */
+#define MAX_PASSES 32 /* over what waits for its folder */
+#define HOLD_AT    20 /* design, promise 4: deletes beyond both are held */
+#define HOLD_SHARE 2  /* ...more than one in that many nodes */
+
+int remote_new(const struct remote_options *opt, struct remote **out_r)
+{
+	struct remote *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return -ENOMEM;
+	r->store = opt->store;
+	r->tree = opt->tree;
+	r->gather = r->rows = opt->gather;
+	r->rows.contents = NULL;
+	r->rows.tree = NULL;
+	r->uid = opt->uid;
+	r->gid = opt->gid;
+	snprintf(r->host, sizeof(r->host), "%s", opt->host);
+	r->view = merge_view_new();
+	r->below = merge_view_new();
+	r->item = calloc(1, sizeof(*r->item));
+	if (!r->view || !r->below || !r->item) {
+		remote_free(r);
+		return -ENOMEM;
+	}
+	*out_r = r;
+	return 0;
+}
+
+void remote_free(struct remote *r)
+{
+	if (!r)
+		return;
+	merge_view_free(r->view);
+	merge_view_free(r->below);
+	free(r->item);
+	free(r);
+}
+
+/* ---- one item ------------------------------------------------------------ */
+
+/* Nothing moved under the decision: rows as they were, nobody began to write.
+ */
+static bool still_true(struct tree_edit *e, struct db *db,
+                       const struct merge_view *v)
+{
+	struct node *now = malloc(sizeof(*now));
+	struct tree_use use;
+	bool ok = now != NULL;
+	uint64_t parent;
+	const char *name;
+
+	if (ok && v->in.n) {
+		ok = node_get(db, v->n.ino, now) == 0 && node_same(now, &v->n);
+		tree_edit_get_use(e, v->n.ino, &use);
+		ok = ok && v->in.writers == (use.writers > 0);
+	}
+	if (ok && v->in.parent && !v->in.r->deleted &&
+	    (!v->in.n || merge_target(&v->in))) {
+		int rc;
+
+		merge_view_place(v, &parent, &name);
+		rc = node_get_child(db, parent, name, now);
+		if (v->in.at)
+			ok = rc == 0 && node_same(now, &v->at);
+		else
+			ok = rc == -ENOENT ||
+			     (rc == 0 && v->in.n && now->ino == v->n.ino);
+	}
+	free(now);
+	return ok;
+}
+
+/* Decides outside the transaction (looking into content takes locks that come
+ * before it), then does it if nothing changed meanwhile. */
+static int try_item(struct remote *r, const struct item *it, bool last,
+                    bool looked, struct merge_out *out)
+{
+	struct merge_view *v = r->view;
+	struct tree_edit *e;
+	struct db *db;
+	int rc = store_reader(r->store, &db);
+
+	if (rc < 0)
+		return rc;
+	v->in.last = last;
+	v->in.looked = looked;
+	rc = gather_merge(&r->gather, db, it, v);
+	store_reader_done(r->store, db);
+	if (rc < 0)
+		return rc;
+	*out = merge_next(&v->in);
+	if (out->verdict != MERGE_APPLY && out->verdict != MERGE_NOTHING)
+		return 0;
+	rc = tree_edit_begin(r->tree, &e, &db);
+	if (rc < 0)
+		return rc;
+	if (out->verdict == MERGE_APPLY) {
+		if (!still_true(e, db, v))
+			return tree_edit_end(e, -EAGAIN);
+		rc = remote_apply_ops(r, e, db, v, out->ops);
+		log_debug("merge id=%s name=\"%s\" ops=%#x rc=%d", it->id,
+		          it->name, out->ops, rc);
+	}
+	if (rc == 0)
+		rc = seen_delete(db, it->id);
+	return tree_edit_end(e, rc);
+}
+
+static int merge_item(struct remote *r, const struct item *it, bool last,
+                      bool looked, struct merge_out *out)
+{
+	int rc = -EAGAIN;
+
+	for (int i = 0; i < MAX_TRIES && rc == -EAGAIN; i++)
+		rc = try_item(r, it, last, looked, out);
+	if (rc == -EAGAIN || rc == -EBUSY) { /* busy: later */
+		out->verdict = MERGE_PARK;
+		rc = 0;
+	}
+	return rc;
+}
+
+int remote_take_looked(struct remote *r, const struct item *item)
+{
+	struct merge_out out;
+	struct db *db;
+	int rc = merge_item(r, item, true, true, &out);
+
+	if (rc < 0)
+		return rc;
+	if (out.verdict == MERGE_APPLY || out.verdict == MERGE_NOTHING)
+		return 0;
+	rc = store_begin(r->store, &db);
+	if (rc < 0)
+		return rc;
+	rc = seen_put(db, item, 0);
+	rc = rc < 0 ? store_rollback(r->store, rc) : store_commit(r->store);
+	return rc < 0 ? rc : -EAGAIN;
+}
+
+/* ---- pages --------------------------------------------------------------- */
+
+/* Within the page's transaction: what needs no look into content or use. */
+static int take_simple(struct remote *r, struct tree_edit *e, struct db *db,
+                       const struct item *it, bool *out_done)
+{
+	struct merge_view *v = r->view;
+	struct merge_out out;
+	int rc;
+
+	*out_done = false;
+	if (it->deleted || it->root)
+		return 0;
+	v->in.last = v->in.looked = false;
+	rc = gather_merge(&r->rows, db, it, v);
+	if (rc < 0)
+		return rc;
+	out = merge_next(&v->in);
+	if (out.verdict == MERGE_NOTHING) {
+		*out_done = true;
+	} else if (out.verdict == MERGE_APPLY && out.ops == MERGE_INSERT) {
+		rc = remote_apply_ops(r, e, db, v, out.ops);
+		*out_done = rc == 0;
+	}
+	return rc;
+}
+
+static int take_one(struct remote *r, struct tree_edit *e, struct db *db,
+                    const struct item *it, int64_t round, bool mark)
+{
+	bool done;
+	int rc = take_simple(r, e, db, it, &done);
+
+	if (rc == 0)
+		rc = done ? seen_delete(db, it->id) : seen_put(db, it, round);
+	if (rc == 0 && mark && !it->deleted)
+		rc = listed_add(db, it->id, round);
+	return rc;
+}
+
+int remote_take_page(struct remote *r, const struct item *items, size_t n,
+                     int64_t round, bool mark, remote_note_fn *note, void *arg)
+{
+	struct tree_edit *e;
+	struct db *db;
+	int rc = tree_edit_begin(r->tree, &e, &db);
+
+	if (rc < 0)
+		return rc;
+	for (size_t i = 0; i < n && rc == 0; i++)
+		rc = take_one(r, e, db, &items[i], round, mark);
+	if (rc == 0 && note)
+		rc = note(arg, db);
+	return tree_edit_end(e, rc);
+}
+
+/* ---- what was noted ------------------------------------------------------ */
+
+struct settle {
+	struct remote *r;
+	bool last;
+	remote_look_fn *look;
+	void *arg;
+	bool progress; /* something was applied in this pass */
+	bool hold;     /* deletes wait for approval */
+	int64_t held;
+	char ids[SETTLE_IDS][NODE_ID_MAX + 1];
+};
+
+static int get_seen(struct remote *r, const char *id, struct item *out)
+{
+	struct db *db;
+	int rc = store_reader(r->store, &db);
+
+	if (rc < 0)
+		return rc;
+	rc = seen_get(db, id, out);
+	store_reader_done(r->store, db);
+	return rc;
+}
+
+static int forget_seen(struct remote *r, const char *id)
+{
+	struct db *db;
+	int rc = store_begin(r->store, &db);
+
+	if (rc < 0)
+		return rc;
+	rc = seen_delete(db, id);
+	return rc < 0 ? store_rollback(r->store, rc) : store_commit(r->store);
+}
+
+static int settle_item(struct settle *s, const struct item *it)
+{
+	struct remote *r = s->r;
+	struct merge_out out;
+	int rc;
+
+	/* Our own folder: facts of names and times of the drive's root or of
+	 * the mount's don't concern the tree; its end is never a delete. */
+	if (it->root)
+		return forget_seen(r, it->id);
+	if (it->deleted && s->hold) {
+		s->held++;
+		return 0;
+	}
+	rc = merge_item(r, it, s->last, false, &out);
+	if (rc < 0)
+		return rc;
+	switch (out.verdict) {
+	case MERGE_NOTHING:
+	case MERGE_APPLY:
+		s->progress = true;
+		return 0;
+	case MERGE_PARK:
+	case MERGE_ORPHAN:
+		return 0;
+	case MERGE_LOOK:
+		return s->look(s->arg, it->id);
+	case MERGE_LOOK_AT:
+		return s->look(s->arg, r->view->at.s_id);
+	}
+	return 0;
+}
+
+/* One pass over all rows, deletes or the others. */
+static int settle_pass(struct settle *s, bool deletes)
+{
+	char after[NODE_ID_MAX + 1] = "";
+	int n, rc = 0;
+
+	do {
+		struct db *db;
+
+		rc = store_reader(s->r->store, &db);
+		if (rc < 0)
+			return rc;
+		n = seen_list(db, after, SETTLE_IDS, s->ids);
+		store_reader_done(s->r->store, db);
+		for (int i = 0; i < n && rc == 0; i++) {
+			rc = get_seen(s->r, s->ids[i], s->r->item);
+			if (rc == 0 && s->r->item->deleted == deletes)
+				rc = settle_item(s, s->r->item);
+			else if (rc == -ENOENT)
+				rc = 0;
+		}
+		if (n > 0)
+			memcpy(after, s->ids[n - 1], sizeof(after));
+	} while (rc == 0 && n == SETTLE_IDS);
+	return n < 0 ? n : rc;
+}
+
+/* Linked nodes that the noted deletes would take, descendants included. */
+static int count_deletes(struct remote *r, int64_t *out_gone, int64_t *out_all)
+{
+	struct db *db;
+	int rc = store_reader(r->store, &db);
+
+	if (rc < 0)
+		return rc;
+	rc = db_query_int(
+		db,
+		"WITH RECURSIVE gone(ino) AS (SELECT ino FROM node JOIN seen ON"
+		" seen.id=node.s_id WHERE seen.deleted UNION SELECT node.ino"
+		" FROM node JOIN gone ON node.s_parent=gone.ino WHERE"
+		" node.s_id IS NOT NULL) SELECT count(*) FROM gone JOIN node"
+		" USING(ino) WHERE node.parent IS NOT NULL",
+		DB_NONE, 0, out_gone);
+	if (rc == 0)
+		rc = node_count_linked(db, out_all);
+	store_reader_done(r->store, db);
+	return rc;
+}
+
+static int settle_deletes(struct settle *s)
+{
+	int64_t gone, all;
+	int rc = count_deletes(s->r, &gone, &all);
+
+	if (rc < 0)
+		return rc;
+	s->hold = gone > HOLD_AT && gone > all / HOLD_SHARE;
+	if (s->hold)
+		log_warn("delta deletes=%" PRId64 " of=%" PRId64
+		         " action=held nothing was removed here",
+		         gone, all);
+	return settle_pass(s, true);
+}
+
+/* Nobody's child when the round is over: it lies outside our folder. */
+static int drop_strangers(struct remote *r)
+{
+	struct db *db;
+	int rc = store_begin(r->store, &db);
+
+	if (rc < 0)
+		return rc;
+	rc = db_run(db,
+	            "DELETE FROM seen WHERE NOT EXISTS(SELECT 1 FROM node WHERE"
+	            " s_id=seen.id) AND NOT EXISTS(SELECT 1 FROM node WHERE"
+	            " s_id=seen.parent_id)",
+	            DB_NONE);
+	return rc < 0 ? store_rollback(r->store, rc) : store_commit(r->store);
+}
+
+int remote_settle(struct remote *r, bool last, remote_look_fn *look, void *arg,
+                  int64_t *out_held)
+{
+	struct settle *s = calloc(1, sizeof(*s));
+	int rc = 0;
+
+	if (!s)
+		return -ENOMEM;
+	s->r = r;
+	s->look = look;
+	s->arg = arg;
+	/* What comes first may be the folder of what comes next. */
+	for (int i = 0; i < MAX_PASSES && rc == 0; i++) {
+		s->progress = false;
+		rc = settle_pass(s, false);
+		if (!s->progress)
+			break;
+	}
+	if (rc == 0 && last) {
+		rc = drop_strangers(r);
+		s->last = true;
+		if (rc == 0)
+			rc = settle_deletes(s);
+		if (rc == 0)
+			rc = settle_pass(s, false);
+	}
+	*out_held = s->held;
+	free(s);
+	return rc;
+}
