@@ -14,6 +14,7 @@
 #define NMB_LOCK_H
 
 #include <pthread.h>
+#include <stdint.h>
 
 enum lock_rank {
 	LOCK_TREE,
@@ -28,6 +29,11 @@ void lock_drop(pthread_mutex_t *m, enum lock_rank rank);
 
 /* Waits on `c` with `m` (rank LOCK_LEAF only). */
 void lock_wait(pthread_cond_t *c, pthread_mutex_t *m);
+
+/* The same, at most until `until_ms` of clock_mono_ms(); < 0: no limit. The
+ * condition must come from lock_cond_init(). */
+void lock_cond_init(pthread_cond_t *c);
+void lock_wait_until(pthread_cond_t *c, pthread_mutex_t *m, int64_t until_ms);
 
 void lock_read(pthread_rwlock_t *l, enum lock_rank rank);
 void lock_write(pthread_rwlock_t *l, enum lock_rank rank);

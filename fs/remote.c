@@ -87,6 +87,27 @@ static bool still_true(struct tree_edit *e, struct db *db,
 	return ok;
 }
 
+/* Our folder itself: where it lies and what it is called is not the mount's
+ * business, and its end is never a delete of what is here (promise 4). */
+static bool is_our_folder(const struct merge_view *v)
+{
+	if (!v->in.n || v->n.ino != NODE_ROOT)
+		return false;
+	if (v->in.r->deleted)
+		log_error("folder id=%s was deleted on the server; nothing is "
+		          "removed here; restore it there, or mount another "
+		          "--folder",
+		          v->in.r->id);
+	return true;
+}
+
+static struct merge_out decide(const struct merge_view *v)
+{
+	if (is_our_folder(v))
+		return (struct merge_out){ .verdict = MERGE_NOTHING };
+	return merge_next(&v->in);
+}
+
 /* Decides outside the transaction (looking into content takes locks that come
  * before it), then does it if nothing changed meanwhile. */
 static int try_item(struct remote *r, const struct item *it, bool last,
@@ -105,7 +126,7 @@ static int try_item(struct remote *r, const struct item *it, bool last,
 	store_reader_done(r->store, db);
 	if (rc < 0)
 		return rc;
-	*out = merge_next(&v->in);
+	*out = decide(v);
 	if (out->verdict != MERGE_APPLY && out->verdict != MERGE_NOTHING)
 		return 0;
 	rc = tree_edit_begin(r->tree, &e, &db);
@@ -172,7 +193,7 @@ static int take_simple(struct remote *r, struct tree_edit *e, struct db *db,
 	rc = gather_merge(&r->rows, db, it, v);
 	if (rc < 0)
 		return rc;
-	out = merge_next(&v->in);
+	out = decide(v);
 	if (out.verdict == MERGE_NOTHING) {
 		*out_done = true;
 	} else if (out.verdict == MERGE_APPLY && out.ops == MERGE_INSERT) {
@@ -318,7 +339,8 @@ static int count_deletes(struct remote *r, int64_t *out_gone, int64_t *out_all)
 	rc = db_query_int(
 		db,
 		"WITH RECURSIVE gone(ino) AS (SELECT ino FROM node JOIN seen ON"
-		" seen.id=node.s_id WHERE seen.deleted UNION SELECT node.ino"
+		" seen.id=node.s_id WHERE seen.deleted AND ino<>1 UNION SELECT"
+		" node.ino"
 		" FROM node JOIN gone ON node.s_parent=gone.ino WHERE"
 		" node.s_id IS NOT NULL) SELECT count(*) FROM gone JOIN node"
 		" USING(ino) WHERE node.parent IS NOT NULL",

@@ -1,0 +1,62 @@
+/* fs/todo.h -- the engine's schedule: which node is looked at next, and when.
+ *
+ * Derived from the store, never stored. Each dirty node has one entry; it is
+ * due at a time, or waits for another node, or has a job under way.
+ * Times are clock_mono_ms(). Threads: the engine's only. */
+#ifndef NMB_TODO_H
+#define NMB_TODO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct job;
+struct todo;
+
+struct todo_entry {
+	uint64_t ino;
+	int64_t due_ms;     /* heap key; TODO_NEVER: waits for something else */
+	uint64_t on;        /* waits for that node; 0: not */
+	struct job *job;    /* under way; borrowed */
+	unsigned fails;     /* in a row: the back-off */
+	unsigned tag_moves; /* 412s in a row although nothing had changed */
+	bool hurry;         /* somebody waits for it in `flush` */
+	/* inside */
+	size_t at; /* place in the heap */
+	struct todo_entry *next, *next_waiter, *waiters;
+};
+
+#define TODO_NEVER INT64_MAX
+
+int todo_new(struct todo **out_t);
+void todo_free(struct todo *t);
+
+size_t todo_count(const struct todo *t);
+/* NULL if there is none. */
+struct todo_entry *todo_find(struct todo *t, uint64_t ino);
+/* Finds or makes one, due never; NULL: no memory. */
+struct todo_entry *todo_get(struct todo *t, uint64_t ino);
+/* Wakes who waits for it, and goes. */
+void todo_remove(struct todo *t, struct todo_entry *e, int64_t now_ms);
+
+/* Due at `ms`; no longer waits for a node. */
+void todo_set_due(struct todo *t, struct todo_entry *e, int64_t ms);
+/* Due at `ms` or earlier. */
+void todo_hasten(struct todo *t, struct todo_entry *e, int64_t ms);
+/* Waits for `on` (an entry is made for it if need be, due now), and at the
+ * latest until `ms`. 0 or -ENOMEM. */
+int todo_wait_on(struct todo *t, struct todo_entry *e, uint64_t on,
+                 int64_t now_ms, int64_t ms);
+/* The node changed: who waits for it is due now. */
+void todo_wake(struct todo *t, uint64_t ino, int64_t now_ms);
+
+/* The next one that is due at `now_ms`, or NULL; it stays, due never. */
+struct todo_entry *todo_pop(struct todo *t, int64_t now_ms);
+/* When the next one is due; TODO_NEVER: none. */
+int64_t todo_next_due(const struct todo *t);
+
+/* All entries in no order; the callback may change their due times only. */
+typedef void todo_each_fn(void *arg, struct todo_entry *e);
+void todo_each(struct todo *t, todo_each_fn *each, void *arg);
+
+#endif
