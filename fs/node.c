@@ -297,6 +297,23 @@ int node_each_synced_child(struct db *db, uint64_t s_parent, node_each_fn *fn,
 	            DB_ARGS(DB_INT(s_parent)), fn, arg);
 }
 
+int node_add_ino(void *arg, const struct node *n)
+{
+	struct node_inos *l = arg;
+
+	if (l->n == l->cap) {
+		size_t cap = l->cap ? l->cap * 2 : 64;
+		uint64_t *p = realloc(l->ino, cap * sizeof(*p));
+
+		if (!p)
+			return -ENOMEM;
+		l->ino = p;
+		l->cap = cap;
+	}
+	l->ino[l->n++] = n->ino;
+	return 0;
+}
+
 int node_each_dirty(struct db *db, uint64_t after, node_each_fn *fn, void *arg)
 {
 	return each(db,

@@ -155,6 +155,14 @@ int node_each_child(struct db *db, uint64_t parent, uint64_t after,
 /* By synced parent: what lies in that folder on the server. */
 int node_each_synced_child(struct db *db, uint64_t s_parent, node_each_fn *each,
                            void *arg);
+/* Collects inos: a node_each_fn whose `arg` is a struct node_inos; the caller
+ * frees `ino`. */
+struct node_inos {
+	uint64_t *ino;
+	size_t n, cap;
+};
+int node_add_ino(void *arg, const struct node *n);
+
 int node_each_dirty(struct db *db, uint64_t after, node_each_fn *each,
                     void *arg);
 int node_each_blocked(struct db *db, node_each_fn *each, void *arg);

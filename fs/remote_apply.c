@@ -285,28 +285,6 @@ static void take_version(struct tree_edit *e, const struct merge_view *v,
 
 /* ---- a folder that is gone ----------------------------------------------- */
 
-struct ids {
-	uint64_t *ino;
-	size_t n, cap;
-};
-
-static int add_id(void *arg, const struct node *n)
-{
-	struct ids *l = arg;
-
-	if (l->n == l->cap) {
-		size_t cap = l->cap ? l->cap * 2 : 64;
-		uint64_t *p = realloc(l->ino, cap * sizeof(*p));
-
-		if (!p)
-			return -ENOMEM;
-		l->ino = p;
-		l->cap = cap;
-	}
-	l->ino[l->n++] = n->ino;
-	return 0;
-}
-
 static int gone_tree(struct remote *r, struct tree_edit *e, struct db *db,
                      uint64_t ino, int depth);
 
@@ -347,11 +325,11 @@ static int gone_child(struct remote *r, struct tree_edit *e, struct db *db,
 static int gone_tree(struct remote *r, struct tree_edit *e, struct db *db,
                      uint64_t ino, int depth)
 {
-	struct ids l = { 0 };
+	struct node_inos l = { 0 };
 	struct node *n;
 	int rc = depth > MAX_DEPTH
 	                 ? -ELOOP
-	                 : node_each_synced_child(db, ino, add_id, &l);
+	                 : node_each_synced_child(db, ino, node_add_ino, &l);
 
 	for (size_t i = 0; i < l.n && rc == 0; i++)
 		rc = gone_child(r, e, db, l.ino[i], depth);

@@ -1,0 +1,225 @@
+/* fs/engine_internal.h -- between the engine's files. Everything here belongs
+ * to the engine's thread unless it says otherwise.
+ *
+ *	engine.c         life, the thread's loop, what others call
+ *	engine_step.c    one node: gather, plan, start what comes next
+ *	engine_meta.c    jobs of one small request: mkdir, move, delete, look
+ *	engine_send.c    jobs that send content
+ *	engine_delta.c   the feed, rounds
+ *	engine_folder.c  our folder on the drive; listing a single folder
+ *	engine_flush.c   who waits until all is sent
+ *	engine_status.c  numbers for people */
+#ifndef NMB_ENGINE_INTERNAL_H
+#define NMB_ENGINE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "fs/engine.h"
+#include "fs/gather.h"
+#include "fs/outcome.h"
+#include "fs/remote.h"
+#include "fs/todo.h"
+#include "net/graph.h"
+
+struct content;
+struct upload;
+
+#define ENGINE_MAX_META     40 /* small requests under way (two batches) */
+#define ENGINE_MAX_SMALL    32 /* contents sent from memory */
+#define ENGINE_MAX_BIG      4  /* contents sent from disk */
+#define ENGINE_SMALL_BYTES  (UINT64_C(32) << 20) /* of them in memory */
+#define ENGINE_RETRY_MIN_MS 1000
+#define ENGINE_RETRY_MAX_MS 300000
+#define ENGINE_BLOCKED_MS   600000 /* a blocked node is tried again */
+
+struct engine;
+struct job;
+
+typedef void job_fn(struct engine *e, struct job *j);
+
+/* One request, or a chain of them, for one node (or for the engine itself:
+ * ino 0). Made on the engine's thread; `answer` is filled by whoever finishes
+ * a step elsewhere, who then hands the job back with job_post(). */
+struct job {
+	struct engine *e;
+	uint64_t ino;
+	enum plan_action action;
+	job_fn *next;     /* what the engine's thread does when it comes back */
+	struct job *link; /* inbox, ready list */
+	struct job *prev, *sibling; /* all jobs */
+
+	struct graph_prepared call;
+	bool counted_meta;
+
+	/* What the last step brought. */
+	int rc;
+	enum retry_verdict verdict;
+	long status;
+	char code[64];
+	bool was_sent, offline;
+	bool has_item;
+	struct item item;
+	cJSON *json; /* pages */
+
+	/* place jobs */
+	uint64_t parent;
+	char parent_id[NODE_ID_MAX + 1];
+	char name[NODE_REMOTE_MAX + 1];
+	char item_id[NODE_ID_MAX + 1];
+	unsigned looks;
+
+	/* content jobs */
+	struct attempt *attempt;
+	struct content *content;
+	struct codec_writer *writer;
+	uint64_t *sums;
+	size_t nsums;
+	uint8_t *small;
+	bool snapshot, resumed, big, counted_send;
+	struct upload *upload;
+	struct quickxor hash; /* of the first hash.len sealed bytes */
+};
+
+struct flush;
+struct list_wait;
+
+struct engine {
+	struct engine_options opt;
+	char *folder;
+	struct gather gather;
+	struct outcome outcome;
+	struct remote *remote;
+	struct todo *todo;
+	struct plan_view *view, *view2;
+	pthread_t thread;
+
+	/* ---- the inbox: any thread, under `lock` (LOCK_LEAF) ---- */
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	struct job *in_head, **in_tail;
+	uint64_t *notes; /* inos that changed here */
+	size_t nnotes, notes_cap;
+	bool notes_lost; /* no memory: all dirty rows are read anew */
+	uint64_t *looks; /* inos to be looked at by GET */
+	size_t nlooks, looks_cap;
+	bool stop, kick, poll_wanted;
+	struct flush *flushes;
+	uint64_t next_ticket;
+	struct list_wait *list_waits;
+	struct poll_wait *poll_waits;
+	struct engine_status status; /* as of the last publish */
+	struct job *all;             /* also walked by engine_each_upload() */
+	unsigned njobs;
+
+	/* ---- the thread's own ---- */
+	struct job *ready, **ready_tail; /* content to start after one sync */
+	unsigned nmeta, nsmall, nbig;
+	uint64_t small_bytes;
+	bool full; /* a step found no slot: steps go on when a job ended */
+	bool folder_known, folder_wanted;
+	bool tags_move; /* this drive moves tags for no reason (promise 3) */
+	int64_t folder_due_ms;
+	unsigned folder_fails;
+	char root_id[NODE_ID_MAX + 1]; /* of the drive */
+
+	/* the feed */
+	bool delta_running, delta_full, delta_due_now;
+	int64_t delta_due_ms, delta_held;
+	unsigned delta_fails, delta_looks; /* GETs a round still waits for */
+	int64_t round; /* begin number of the round under way, or the last */
+	bool settle_wanted; /* something parked may be applied by now */
+	int64_t settle_due_ms;
+
+	uint64_t uploaded_files, uploaded_bytes;
+	char last_error[256];
+	bool clean_published;
+};
+
+/* ---- engine.c ------------------------------------------------------------ */
+
+struct job *job_new(struct engine *e, uint64_t ino, enum plan_action action);
+/* Takes it out of everything and frees it; its content, upload, rows of the
+ * store are not touched but for what is in memory. */
+void job_free(struct job *j);
+/* Any thread: hands the job to the engine's thread, which calls j->next. */
+void job_post(struct job *j);
+/* graph_done_fn for jobs: copies the answer, the item in it if there is one,
+ * and posts. */
+void job_answered(void *arg, const struct graph_answer *a);
+/* The same, keeping the JSON (pages). */
+void job_answered_json(void *arg, const struct graph_answer *a);
+/* Sends j->call; on failure the job comes back as if answered with that rc. */
+void job_send(struct job *j, job_fn *next, graph_done_fn *done);
+
+/* The node is looked at again now, or after its back-off. */
+void engine_again(struct engine *e, uint64_t ino);
+void engine_again_later(struct engine *e, uint64_t ino, const char *what,
+                        int rc);
+void engine_set_error(struct engine *e, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* ---- engine_step.c ------------------------------------------------------- */
+
+void engine_step(struct engine *e, struct todo_entry *t);
+/* The job of a node ended; what it did is in the rows. */
+void engine_job_done(struct engine *e, struct job *j);
+/* Reads all dirty nodes into the schedule. */
+int engine_load_dirty(struct engine *e);
+
+/* ---- engine_meta.c ------------------------------------------------------- */
+
+void engine_start_mkdir(struct engine *e, struct plan_view *v);
+void engine_start_move(struct engine *e, struct plan_view *v, bool aside);
+void engine_start_delete(struct engine *e, struct plan_view *v);
+/* GET by id, merge, then the node is planned again. */
+void engine_start_look(struct engine *e, uint64_t ino, const char *item_id);
+/* The same within a job that met a clash: 412 on its own item... */
+void engine_look_item(struct engine *e, struct job *j, const char *item_id);
+/* ...409 on the name it wanted. */
+void engine_look_place(struct engine *e, struct job *j);
+
+/* ---- engine_send.c ------------------------------------------------------- */
+
+void engine_start_send(struct engine *e, struct plan_view *v);
+void engine_start_resume(struct engine *e, struct plan_view *v);
+/* Ends what runs, or looks how it ended. */
+void engine_start_abandon(struct engine *e, struct plan_view *v,
+                          struct job *running);
+/* Everything that was prepared since: one transaction, one sync, start. */
+void engine_start_ready(struct engine *e);
+/* What a send job holds in memory. */
+void engine_send_release(struct job *j);
+bool engine_can_send(const struct engine *e, uint64_t size);
+
+/* ---- engine_delta.c, engine_folder.c ------------------------------------- */
+
+void engine_delta_start(struct engine *e, int64_t now_ms);
+int engine_delta_load(struct engine *e);
+void engine_settle(struct engine *e);
+void engine_folder_start(struct engine *e);
+int engine_folder_load(struct engine *e);
+void engine_list_start(struct engine *e);
+void engine_list_expire(struct engine *e, int64_t now_ms);
+int64_t engine_list_next_ms(struct engine *e);
+void engine_list_end_all(struct engine *e, int rc);
+void engine_poll_end_all(struct engine *e, int rc);
+
+/* Copies the items of a page's JSON; items that are no items are left out with
+ * a log line. malloc'ed. */
+int engine_page_items(const struct graph_page *page, struct item **out_items,
+                      size_t *out_n);
+
+/* ---- engine_flush.c, engine_status.c ------------------------------------- */
+
+/* The node's rows changed: who waits for it in a flush? */
+void engine_flush_check(struct engine *e, uint64_t ino);
+void engine_flush_expire(struct engine *e, int64_t now_ms);
+int64_t engine_flush_next_ms(struct engine *e);
+void engine_flush_end_all(struct engine *e, int rc);
+bool engine_flush_wants(struct engine *e, uint64_t ino);
+void engine_publish(struct engine *e);
+
+#endif

@@ -1,0 +1,355 @@
+#include "fs/outcome.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/cfile.h"
+#include "fs/content.h"
+#include "fs/db.h"
+#include "fs/remote.h"
+#include "fs/store.h"
+#include "fs/tree.h"
+#include "net/log.h"
+
+/* A node row on the heap within an edit. */
+struct edit {
+	struct tree_edit *e;
+	struct db *db;
+	struct node *n;
+};
+
+static int begin(const struct outcome *o, uint64_t ino, struct edit *x)
+{
+	int rc;
+
+	x->n = malloc(sizeof(*x->n));
+	if (!x->n)
+		return -ENOMEM;
+	rc = tree_edit_begin(o->tree, &x->e, &x->db);
+	if (rc < 0) {
+		free(x->n);
+		return rc;
+	}
+	rc = node_get(x->db, ino, x->n);
+	if (rc < 0) {
+		rc = tree_edit_end(x->e, rc);
+		free(x->n);
+	}
+	return rc;
+}
+
+static int end(struct edit *x, int rc)
+{
+	rc = tree_edit_end(x->e, rc);
+	free(x->n);
+	return rc;
+}
+
+int outcome_clean(const struct outcome *o, struct plan_view *v)
+{
+	uint64_t ino = v->n.ino;
+	struct edit x;
+	bool same;
+	int rc = begin(o, ino, &x);
+
+	if (rc < 0)
+		return rc == -ENOENT ? 1 : rc;
+	same = node_same(x.n, &v->n);
+	if (same)
+		rc = node_set_flags(x.db, ino, 0, NODE_DIRTY | NODE_ASIDE);
+	if (rc == 0 && same)
+		rc = node_set_blocked(x.db, ino, 0, NULL);
+	rc = end(&x, rc);
+	return rc < 0 ? rc : same;
+}
+
+int outcome_forget(const struct outcome *o, uint64_t ino)
+{
+	struct tree_use use;
+	struct edit x;
+	int rc = begin(o, ino, &x);
+
+	if (rc < 0)
+		return rc == -ENOENT ? 0 : rc;
+	tree_edit_get_use(x.e, ino, &use);
+	if (x.n->parent || node_on_server(x.n) || use.readers || use.writers)
+		return end(&x, -EBUSY);
+	rc = node_delete(x.db, ino);
+	if (rc == 0 && x.n->cid)
+		tree_edit_drop(x.e, x.n->cid);
+	return end(&x, rc);
+}
+
+static uint64_t folder_of(struct db *db, const struct item *it, uint64_t parent)
+{
+	struct node *p = malloc(sizeof(*p));
+
+	if (p && it->parent_id[0] && node_get_by_id(db, it->parent_id, p) == 0)
+		parent = p->ino;
+	free(p);
+	return parent;
+}
+
+/* The service may have given another name than was asked for (trailing dots
+ * stripped): then that is how the item is called, and ours how it is shown. */
+static void note_alias(const struct outcome *o, struct node *n)
+{
+	char want[NODE_REMOTE_MAX + 1];
+	const char *why;
+
+	if (o->gather.codec->ops->seal_name(o->gather.codec, n, want, &why) < 0)
+		return;
+	if (strcmp(want, n->s_name) != 0 && n->s_parent == n->parent) {
+		log_warn("name ino=%" PRIu64 " sent=\"%s\" stored=\"%s\"",
+		         n->ino, want, n->s_name);
+		n->flags |= NODE_ALIAS;
+	}
+}
+
+int outcome_made(const struct outcome *o, uint64_t ino, uint64_t parent,
+                 const struct item *it)
+{
+	struct edit x;
+	int rc = begin(o, ino, &x);
+
+	if (rc < 0)
+		return rc;
+	remote_set_synced(&o->gather, x.n, it, folder_of(x.db, it, parent));
+	x.n->flags |= NODE_DIRTY;
+	rc = node_update(x.db, x.n);
+	return end(&x, rc);
+}
+
+/* ---- content ------------------------------------------------------------- */
+
+struct sent {
+	const struct outcome *o;
+	const struct attempt *a;
+	const struct item *it;
+	bool verified;
+};
+
+static int note_sent(const struct sent *s, struct db *db, struct cfile *row)
+{
+	const struct attempt *a = s->a;
+	struct node *n = malloc(sizeof(*n));
+	struct item *it = malloc(sizeof(*it));
+	int rc = n && it ? 0 : -ENOMEM;
+
+	if (rc == 0) {
+		*it = *s->it;
+		rc = node_get(db, a->ino, n);
+	}
+	if (rc == 0) {
+		/* Where an item lies that already was there, and what it is
+		 * called, is for the merger to follow. */
+		if (a->op == ATTEMPT_REPLACE)
+			memcpy(it->name, n->s_name, sizeof(it->name));
+		remote_set_synced(&s->o->gather, n, it,
+		                  a->op == ATTEMPT_REPLACE
+		                          ? n->s_parent
+		                          : folder_of(db, it, a->parent));
+		n->s_gen = a->gen;
+		n->s_len = a->plain_size;
+		n->flags |= NODE_DIRTY;
+		if (a->op == ATTEMPT_CREATE && strcmp(s->it->name, a->name))
+			note_alias(s->o, n);
+		rc = node_update(db, n);
+	} else if (rc == -ENOENT) {
+		rc = 0; /* forgotten meanwhile; the feed will tell of it */
+	}
+	if (row && row->gen == a->gen) {
+		if (s->verified)
+			row->flags |= CFILE_CLEAN;
+		memcpy(row->base_id, s->it->id, sizeof(row->base_id));
+		memcpy(row->base_etag, s->it->etag, sizeof(row->base_etag));
+		row->base_size = s->it->size;
+	}
+	if (rc == 0)
+		rc = attempt_delete(db, a->aid);
+	free(it);
+	free(n);
+	return rc;
+}
+
+static int edit_sent(void *arg, struct db *db, struct cfile *row)
+{
+	return note_sent(arg, db, row);
+}
+
+int outcome_sent(const struct outcome *o, const struct attempt *a,
+                 const struct item *it, bool verified)
+{
+	struct sent s = { o, a, it, verified };
+	struct content *c;
+	struct db *db;
+	int rc = a->cid ? content_get(o->contents, a->cid, false, &c) : -ENOENT;
+
+	if (rc == 0) {
+		rc = content_transact(c, edit_sent, &s);
+		content_put(c);
+		return rc;
+	}
+	if (rc != -ENOENT)
+		return rc;
+	rc = store_begin(o->store, &db);
+	if (rc < 0)
+		return rc;
+	rc = note_sent(&s, db, NULL);
+	return rc < 0 ? store_rollback(o->store, rc) : store_commit(o->store);
+}
+
+int outcome_not_sent(const struct outcome *o, uint64_t aid)
+{
+	struct db *db;
+	int rc = store_begin(o->store, &db);
+
+	if (rc < 0)
+		return rc;
+	rc = attempt_delete(db, aid);
+	return rc < 0 ? store_rollback(o->store, rc) : store_commit(o->store);
+}
+
+/* ---- places -------------------------------------------------------------- */
+
+int outcome_moved(const struct outcome *o, uint64_t ino, uint64_t parent,
+                  const struct item *it, bool aside)
+{
+	uint64_t s_gen;
+	struct edit x;
+	int rc = begin(o, ino, &x);
+
+	if (rc < 0)
+		return rc;
+	s_gen = x.n->s_gen;
+	if (node_is_file(x.n) &&
+	    !item_same_content(it, x.n->s_size,
+	                       x.n->flags & NODE_HASHED ? x.n->s_hash : NULL)) {
+		/* It got another content meanwhile, and the tag did not tell:
+		 * leave the content's columns to the merger. */
+		struct node before = *x.n;
+
+		remote_set_synced(&o->gather, x.n, it,
+		                  folder_of(x.db, it, parent));
+		x.n->s_size = before.s_size;
+		x.n->s_len = before.s_len;
+		memcpy(x.n->s_hash, before.s_hash, sizeof(before.s_hash));
+		x.n->s_etag[0] = '\0';
+	} else {
+		remote_set_synced(&o->gather, x.n, it,
+		                  folder_of(x.db, it, parent));
+	}
+	x.n->s_gen = s_gen;
+	x.n->flags |= NODE_DIRTY;
+	if (aside)
+		x.n->flags |= NODE_ASIDE;
+	else
+		x.n->flags &= ~(uint32_t)NODE_ASIDE;
+	if (!aside)
+		note_alias(o, x.n);
+	rc = node_update(x.db, x.n);
+	return end(&x, rc);
+}
+
+/* Everything that lay in it there went with it. */
+static int deleted_below(struct db *db, uint64_t ino)
+{
+	return db_run(
+		db,
+		"UPDATE node SET s_id=NULL,s_gen=0,flags=flags|1 WHERE ino IN"
+		" (WITH RECURSIVE gone(ino) AS (SELECT ?1 UNION SELECT node.ino"
+		" FROM node JOIN gone ON node.s_parent=gone.ino WHERE"
+		" node.s_id IS NOT NULL) SELECT ino FROM gone)",
+		DB_ARGS(DB_INT(ino)));
+}
+
+static int each_below(struct db *db, uint64_t ino, struct node_inos *f)
+{
+	int rc = node_each_synced_child(db, ino, node_add_ino, f);
+
+	for (size_t i = 0; i < f->n && rc == 0; i++) {
+		/* The list grows while it is walked: breadth first. */
+		rc = node_each_synced_child(db, f->ino[i], node_add_ino, f);
+	}
+	return rc;
+}
+
+int outcome_deleted(const struct outcome *o, uint64_t ino)
+{
+	struct node_inos f = { 0 };
+	struct edit x;
+	int rc = begin(o, ino, &x);
+
+	if (rc < 0)
+		return rc == -ENOENT ? 0 : rc;
+	if (node_is_dir(x.n))
+		rc = each_below(x.db, ino, &f);
+	if (rc == 0)
+		rc = deleted_below(x.db, ino);
+	for (size_t i = 0; i < f.n && rc == 0; i++)
+		tree_edit_dirty(x.e, f.ino[i]);
+	free(f.ino);
+	return end(&x, rc);
+}
+
+int outcome_adopted(const struct outcome *o, uint64_t ino, uint64_t from)
+{
+	struct node *t = malloc(sizeof(*t));
+	struct edit x;
+	int rc;
+
+	if (!t)
+		return -ENOMEM;
+	rc = begin(o, ino, &x);
+	if (rc < 0) {
+		free(t);
+		return rc;
+	}
+	rc = node_get(x.db, from, t);
+	if (rc == 0 && (t->parent || !node_on_server(t) || node_on_server(x.n)))
+		rc = -EBUSY;
+	if (rc == 0) {
+		struct node *n = x.n;
+
+		memcpy(n->s_id, t->s_id, sizeof(n->s_id));
+		memcpy(n->s_name, t->s_name, sizeof(n->s_name));
+		memcpy(n->s_etag, t->s_etag, sizeof(n->s_etag));
+		memcpy(n->s_hash, t->s_hash, sizeof(n->s_hash));
+		n->s_parent = t->s_parent;
+		n->s_size = t->s_size;
+		n->s_len = t->s_len;
+		n->s_mtime = t->s_mtime;
+		n->s_created = t->s_created;
+		n->s_gen = 0; /* holds nothing of this node yet */
+		n->flags |= NODE_DIRTY | (t->flags & NODE_HASHED);
+		remote_clear_synced(t);
+		t->flags |= NODE_DIRTY;
+		rc = node_update(x.db, t); /* first: ids are unique */
+		if (rc == 0)
+			rc = node_update(x.db, n);
+		tree_edit_dirty(x.e, from);
+	}
+	free(t);
+	return end(&x, rc);
+}
+
+/* ---- blocked ------------------------------------------------------------- */
+
+int outcome_blocked(const struct outcome *o, uint64_t ino, int rc,
+                    const char *why)
+{
+	struct db *db;
+	int ret = store_begin(o->store, &db);
+
+	if (ret < 0)
+		return ret;
+	ret = node_set_blocked(db, ino, rc, why);
+	return ret < 0 ? store_rollback(o->store, ret) : store_commit(o->store);
+}
+
+int outcome_unblocked(const struct outcome *o, uint64_t ino)
+{
+	return outcome_blocked(o, ino, 0, NULL);
+}
