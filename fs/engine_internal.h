@@ -78,13 +78,20 @@ struct job {
 	uint64_t *sums;
 	size_t nsums;
 	uint8_t *small;
-	bool snapshot, resumed, big, counted_send;
+	bool snapshot, resumed, big, counted_send, abandoned;
+	uint64_t counted_bytes;
 	struct upload *upload;
 	struct quickxor hash; /* of the first hash.len sealed bytes */
 };
 
 struct flush;
 struct list_wait;
+
+/* Nodes that found no slot for their request, first come first served. */
+struct slot_queue {
+	uint64_t *ino;
+	size_t head, n, cap;
+};
 
 struct engine {
 	struct engine_options opt;
@@ -116,9 +123,10 @@ struct engine {
 
 	/* ---- the thread's own ---- */
 	struct job *ready, **ready_tail; /* content to start after one sync */
+	struct job *delayed;
 	unsigned nmeta, nsmall, nbig;
 	uint64_t small_bytes;
-	bool full; /* a step found no slot: steps go on when a job ended */
+	struct slot_queue want_meta, want_small, want_big;
 	bool folder_known, folder_wanted;
 	bool tags_move; /* this drive moves tags for no reason (promise 3) */
 	int64_t folder_due_ms;
@@ -154,6 +162,9 @@ void job_answered_json(void *arg, const struct graph_answer *a);
 /* Sends j->call; on failure the job comes back as if answered with that rc. */
 void job_send(struct job *j, job_fn *next, graph_done_fn *done);
 
+/* The job comes back by itself after `ms`. */
+void job_delay(struct job *j, int64_t ms, job_fn *next);
+
 /* The node is looked at again now, or after its back-off. */
 void engine_again(struct engine *e, uint64_t ino);
 void engine_again_later(struct engine *e, uint64_t ino, const char *what,
@@ -166,6 +177,8 @@ void engine_set_error(struct engine *e, const char *fmt, ...)
 void engine_step(struct engine *e, struct todo_entry *t);
 /* The job of a node ended; what it did is in the rows. */
 void engine_job_done(struct engine *e, struct job *j);
+/* A slot became free: who waits for one is planned again. */
+void engine_slots_freed(struct engine *e);
 /* Reads all dirty nodes into the schedule. */
 int engine_load_dirty(struct engine *e);
 
@@ -192,7 +205,6 @@ void engine_start_abandon(struct engine *e, struct plan_view *v,
 void engine_start_ready(struct engine *e);
 /* What a send job holds in memory. */
 void engine_send_release(struct job *j);
-bool engine_can_send(const struct engine *e, uint64_t size);
 
 /* ---- engine_delta.c, engine_folder.c ------------------------------------- */
 

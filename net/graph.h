@@ -48,6 +48,10 @@ int graph_new(const struct graph_options *opt, struct graph **out_g);
  * callback. */
 void graph_free(struct graph *g);
 
+/* Ends every call with -ECANCELED, soon, and lets no new one start
+ * (-ESHUTDOWN): what owns calls can then wait for their `done`. */
+void graph_stop(struct graph *g);
+
 /* "/drives/{id}" once known, else "/me/drive"; copied. Goes into the paths of
  * the calls below (ids exactly as the service gave them, facts 2.5). */
 int graph_set_drive(struct graph *g, const char *drive_id);

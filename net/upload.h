@@ -78,6 +78,11 @@ int upload_start(const struct upload_spec *spec, struct upload **out_u);
 /* Bytes confirmed plus bytes of the fragment under way. */
 uint64_t upload_sent(struct upload *u);
 
+/* Stops early: `done` comes soon, with -ECANCELED, unless it came already; the
+ * session stays alive at the service. Valid until upload_free(); from
+ * callbacks too. */
+void upload_cancel(struct upload *u);
+
 /* Stops early (`done` comes with -ECANCELED; the session stays alive at the
  * service), waits for `done`, frees. Not from a callback: there use
  * upload_release(), which frees after `done` has returned. */
