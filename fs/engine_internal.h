@@ -23,9 +23,9 @@
 #include "fs/remote.h"
 #include "fs/todo.h"
 #include "net/graph.h"
+#include "net/upload.h"
 
 struct content;
-struct upload;
 
 #define ENGINE_MAX_META     40 /* small requests under way (two batches) */
 #define ENGINE_MAX_SMALL    32 /* contents sent from memory */
@@ -48,7 +48,8 @@ struct job {
 	uint64_t ino;
 	enum plan_action action;
 	job_fn *next;     /* what the engine's thread does when it comes back */
-	struct job *link; /* inbox, ready list */
+	struct job *link; /* inbox, ready or delayed list */
+	int64_t due_ms;   /* delayed: comes back then */
 	struct job *prev, *sibling; /* all jobs */
 
 	struct graph_prepared call;
