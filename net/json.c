@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sodium.h>
+
 #define MAX_EXACT 9007199254740992.0 /* 2^53 */
 
 /* Replaces \u0000 by \ufffd; an even number of backslashes before it means
@@ -37,8 +39,26 @@ cJSON *json_parse(const char *text, size_t len)
 	copy[len] = '\0';
 	defuse_nul(copy, len);
 	doc = cJSON_ParseWithLengthOpts(copy, len + 1, &end, 1);
+	sodium_memzero(copy, len); /* it may hold a token */
 	free(copy);
 	return doc;
+}
+
+static void wipe_strings(cJSON *node)
+{
+	for (; node; node = node->next) {
+		if (node->valuestring && !(node->type & cJSON_IsReference))
+			sodium_memzero(node->valuestring,
+			               strlen(node->valuestring));
+		if (!(node->type & cJSON_IsReference))
+			wipe_strings(node->child);
+	}
+}
+
+void json_wipe(cJSON *doc)
+{
+	wipe_strings(doc);
+	cJSON_Delete(doc);
 }
 
 const cJSON *json_get(const cJSON *obj, const char *name)

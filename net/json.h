@@ -20,6 +20,10 @@
  * frees with cJSON_Delete(). */
 cJSON *json_parse(const char *text, size_t len);
 
+/* As cJSON_Delete(), after overwriting every string: for documents that hold
+ * tokens. (json_parse() leaves no copy of the text behind.) NULL is fine. */
+void json_wipe(cJSON *doc);
+
 /* The member of that exact name; the first one where a name comes twice. */
 const cJSON *json_get(const cJSON *obj, const char *name);
 
