@@ -1,8 +1,8 @@
 /* auth/oauth.h -- device-code sign-in and refresh: requests and answers.
  *
  * Protocol: facts/graph.md 1.3 to 1.7; RFC 8628. Blocking calls, not from the
- * network thread. Secrets are in sodium_malloc() memory and wiped by the
- * _done functions. */
+ * network thread; any other may call, each call stands alone. Secrets are in
+ * sodium_malloc() memory and wiped by the _done functions. */
 #ifndef NMB_OAUTH_H
 #define NMB_OAUTH_H
 
@@ -18,7 +18,8 @@ struct oauth_token {
 	char *access;  /* sodium_malloc */
 	char *refresh; /* sodium_malloc; NULL: the answer had none */
 	int64_t expires_in_s;
-	char scope[512]; /* as granted */
+	char scope[512]; /* as granted; "": as asked for */
+	char tenant[64]; /* of the account (utid); "": unknown */
 };
 void oauth_token_done(struct oauth_token *t);
 
@@ -54,17 +55,29 @@ enum oauth_result oauth_device_start(struct http *http,
                                      struct oauth_device *out,
                                      struct oauth_error *err);
 
-/* Polls until an end. `cancel` (may be NULL) is asked about every 200 ms. */
+/* Asked about every 200 ms; true ends the call with OAUTH_CANCELED. May be
+ * NULL. */
 typedef bool oauth_cancel_fn(void *arg);
+
+/* Polls until an end; network trouble is waited out until the code expires. */
 enum oauth_result
 oauth_device_wait(struct http *http, const struct cloud *cloud,
                   const char *client_id, const struct oauth_device *d,
                   oauth_cancel_fn *cancel, void *cancel_arg,
                   struct oauth_token *out, struct oauth_error *err);
 
+/* One request, not repeated. An answer without a refresh token leaves
+ * out->refresh NULL: the old one goes on. */
 enum oauth_result oauth_refresh(struct http *http, const struct cloud *cloud,
                                 const char *client_id, const char *refresh,
+                                oauth_cancel_fn *cancel, void *cancel_arg,
                                 struct oauth_token *out,
                                 struct oauth_error *err);
+
+/* True if `granted` (struct oauth_token.scope) holds each scope of `wanted`
+ * but offline_access, in short or full form, in any order and case; also if
+ * `granted` is "". The service may grant more and spell it differently (facts
+ * 1.6). */
+bool oauth_scope_covers(const char *granted, const char *wanted);
 
 #endif
