@@ -30,7 +30,7 @@ endif
 # ---- what may be missing on a fresh machine ---------------------------
 
 pkgs := fuse3 libcurl libcjson libsodium sqlite3 libutf8proc libxxhash
-pkgs_graphd := libmicrohttpd
+pkgs_graphd := libmicrohttpd gnutls
 optional := libqrencode libsecret-1
 
 missing = $(shell for p in $(1); do \

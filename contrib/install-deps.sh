@@ -28,6 +28,7 @@ build pc:libxxhash       libxxhash-dev          xxhash-devel         xxhash
 build pc:libqrencode     libqrencode-dev        qrencode-devel       qrencode
 build pc:libsecret-1     libsecret-1-dev        libsecret-devel      libsecret
 test  pc:libmicrohttpd   libmicrohttpd-dev      libmicrohttpd-devel  libmicrohttpd
+test  pc:gnutls          libgnutls28-dev        gnutls-devel         gnutls
 test  gcc:libasan.so     gcc                    libasan              gcc
 test  gcc:libubsan.so    gcc                    libubsan             gcc
 test  gcc:libtsan.so     gcc                    libtsan              gcc
