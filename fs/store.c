@@ -224,6 +224,7 @@ static int open_reader(struct store *s, struct db **out_db)
 int store_reader(struct store *s, struct db **out_db)
 {
 	int slot = -1, rc = 0;
+	struct db *db;
 
 	if (!s->path) { /* one thread: what the writer sees is what there is */
 		*out_db = s->writer;
@@ -239,17 +240,20 @@ int store_reader(struct store *s, struct db **out_db)
 			lock_wait(&s->reader_free, &s->reader_lock);
 	}
 	s->busy[slot] = true;
+	db = s->readers[slot];
 	lock_drop(&s->reader_lock, LOCK_LEAF);
-	if (!s->readers[slot])
-		rc = open_reader(s, &s->readers[slot]);
-	if (rc < 0) {
+	if (!db) {
+		rc = open_reader(s, &db);
 		lock_take(&s->reader_lock, LOCK_LEAF);
-		s->busy[slot] = false;
+		if (rc < 0)
+			s->busy[slot] = false;
+		else
+			s->readers[slot] = db;
 		lock_drop(&s->reader_lock, LOCK_LEAF);
-		return rc;
 	}
-	*out_db = s->readers[slot];
-	return 0;
+	if (rc == 0)
+		*out_db = db;
+	return rc;
 }
 
 void store_reader_done(struct store *s, struct db *db)
