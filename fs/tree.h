@@ -13,6 +13,23 @@
  * Every change here is one transaction, marks the node NODE_DIRTY and tells
  * the engine. Nothing here touches the network, and nothing waits.
  *
+ * Attributes of a file that is open for writing (mode, owner, times, size) are
+ * collected in memory and saved with its next flush or close, at the latest
+ * by the syncer: so a small file costs one transaction to make and one to
+ * close. Everything here shows the newest values.
+ *
+ * Who writes what of a file's row and content (fs/content.h):
+ *  - node.cid: set here (make, first use, truncation to nothing), by a
+ *    tree_edit (a new version) and by eviction (0);
+ *  - node.gen: starts at 1 here, +1 here with a new cid for a truncation;
+ *    otherwise fs/content opens a generation with the first write after
+ *    content_freeze() (node_set_gen(), content_changed_fn);
+ *  - node.size: here, in the transaction that saves the content's own row;
+ *  - NODE_FRESH: set by a truncation to nothing under an open writer, cleared
+ *    here when the last writer closes;
+ *  - CFILE_SOFT: cleared by content_settle(): the syncer's after a close or
+ *    flush, fsync's, or the engine's before it seals.
+ *
  * Lock: tree.lock (rank LOCK_TREE, rwlock): read for lookups, write for
  * changes. Threads: any. Errors: POSIX errnos, negative. */
 #ifndef NMB_TREE_H
@@ -45,19 +62,25 @@ struct tree_events {
 	void (*stale_entry)(void *arg, uint64_t parent_nodeid,
 	                    const char *name);
 	void (*stale_attr)(void *arg, uint64_t nodeid);
+	/* There is something for tree_sync() to do. */
+	void (*unsynced)(void *arg);
 };
 
 struct tree_options {
 	struct store *store;
 	struct contents *contents;
 	const struct codec *codec; /* names: what can be held there */
+	unsigned path_units; /* UTF-16 units of our folder's path on the drive,
+	                      * counted against the service's limit */
 	bool read_only;
 	uid_t uid; /* of the root and of what other devices made */
 	gid_t gid;
 	struct tree_events events;
 };
 
-/* Makes the root row in an empty store. */
+/* After contents_recover(); what that left SOFT is the first tree_sync()'s.
+ * Makes the root row in an empty store. tree_free(): no handle is open,
+ * tree_sync() comes before. */
 int tree_new(const struct tree_options *opt, struct tree **out_t);
 void tree_free(struct tree *t);
 
@@ -75,6 +98,8 @@ int tree_lookup(struct tree *t, uint64_t parent, const char *name,
                 struct tree_entry *out, uint64_t *out_list);
 void tree_forget(struct tree *t, uint64_t nodeid, uint64_t count);
 int tree_get_attr(struct tree *t, uint64_t nodeid, struct stat *out_st);
+/* The row as of now; -ESTALE for an outdated nodeid. */
+int tree_get_node(struct tree *t, uint64_t nodeid, struct node *out_n);
 
 /* Bits of `what`; sizes go through content (a size 0 takes a new content
  * number, so that what was there survives until the next settle). */
@@ -95,15 +120,25 @@ int tree_set_attr(struct tree *t, uint64_t nodeid, const struct stat *st,
  * also for a name the service holds equal (plain folders). */
 int tree_make(struct tree *t, uint64_t parent, const char *name, mode_t mode,
               uint64_t rdev, uid_t uid, gid_t gid, struct tree_entry *out);
+/* Makes a file and opens it; if the name came up meanwhile, opens that (unless
+ * O_EXCL). */
+int tree_create(struct tree *t, uint64_t parent, const char *name, mode_t mode,
+                int flags, uid_t uid, gid_t gid, struct tree_entry *out,
+                struct handle **out_h);
 int tree_symlink(struct tree *t, uint64_t parent, const char *name,
                  const char *target, uid_t uid, gid_t gid,
                  struct tree_entry *out);
 ssize_t tree_read_link(struct tree *t, uint64_t nodeid, char *out, size_t size);
+/* The row of what is removed or replaced stays, without a place, until the
+ * planner is done with it: with parent 0, gone_round and maybe replaced_by.
+ * -EAGAIN as in tree_lookup(): whether the directory is empty is not known. */
 int tree_unlink(struct tree *t, uint64_t parent, const char *name);
-int tree_rmdir(struct tree *t, uint64_t parent, const char *name);
+int tree_rmdir(struct tree *t, uint64_t parent, const char *name,
+               uint64_t *out_list);
 /* `flags`: RENAME_NOREPLACE or RENAME_EXCHANGE or 0. */
 int tree_rename(struct tree *t, uint64_t parent, const char *name,
-                uint64_t new_parent, const char *new_name, unsigned flags);
+                uint64_t new_parent, const char *new_name, unsigned flags,
+                uint64_t *out_list);
 
 /* Entries of a directory in ascending ino after `after` (stable offsets: an
  * entry's offset is its ino). `plus`: fills out->nodeid and counts a lookup;
@@ -133,17 +168,23 @@ bool handle_can_write(const struct handle *h);
 uint64_t handle_nodeid(const struct handle *h);
 uint64_t handle_ino(const struct handle *h);
 
-/* After bytes were written: size and times of the row, generation. Cheap: the
- * row is saved with the next commit, at the latest by tree_flush(). */
-void tree_wrote(struct tree *t, struct handle *h, uint64_t end);
+/* True if the server's version replaced it since: then *out_size is the size
+ * that the kernel knows, and reads up to there end in full or with an error. */
+bool tree_handle_outdated(struct tree *t, struct handle *h, uint64_t *out_size);
+
+/* After bytes of `c` were written: size and times, saved later. `cached`: the
+ * kernel wrote its pages back; it keeps the times itself and sends them. */
+void tree_wrote(struct tree *t, struct handle *h, struct content *c,
+                bool cached);
 
 /* FLUSH: what was written so far survives the death of the program. fsync():
- * and a power cut (content, row, name). */
+ * and a power cut (content, row, name); `h` NULL: the names of all
+ * directories. */
 int tree_flush(struct tree *t, struct handle *h);
-int tree_fsync(struct tree *t, uint64_t nodeid, struct handle *h);
+int tree_fsync(struct tree *t, struct handle *h);
 
-/* The syncer: makes every commit so far survive a power cut. Called within a
- * second of a close. */
+/* The syncer: makes every commit so far survive a power cut; contents_tidy().
+ * Called within a second of an event `unsynced`, and now and then. */
 int tree_sync(struct tree *t);
 
 /* ---- what the engine needs ----------------------------------------------- */
@@ -151,11 +192,14 @@ int tree_sync(struct tree *t);
 struct tree_use {
 	unsigned readers, writers; /* open handles, all nodeids of the ino */
 	int64_t wrote_ms; /* last write or size change; 0: not on this mount*/
-	int64_t dirty_ms; /* first change since the last settled() ... */
+	int64_t dirty_ms; /* first change since the last close or snapshot */
 	int64_t fsync_ms; /* last fsync by a program; 0: none */
 };
 /* clock_mono_ms() times; zeros if it is not live. */
 void tree_get_use(struct tree *t, uint64_t ino, struct tree_use *out);
+
+/* The engine has taken what an open file holds now: dirty_ms starts anew. */
+void tree_note_snapshot(struct tree *t, uint64_t ino);
 
 /* A change that did not come from a program here. tree_edit_begin() takes
  * tree.lock for writing and begins a transaction; rows are edited through
@@ -169,11 +213,13 @@ int tree_edit_begin(struct tree *t, struct tree_edit **out_e,
 void tree_edit_get_use(struct tree_edit *e, uint64_t ino, struct tree_use *out);
 /* The entry `name` in folder `parent` (inos) came, went or changed. */
 void tree_edit_entry(struct tree_edit *e, uint64_t parent, const char *name);
-/* The node stands for another content now (row's cid changed, or became 0):
- * new nodeid, old one outdated. Without this a changed cid is the content's
- * own business (truncation here). */
+/* The node stands for another content now (row's cid changed, or became 0), or
+ * its size was corrected: new nodeid, old one outdated. Not while somebody has
+ * it open for writing, whose writes would be lost (tree_get_use()), except for
+ * a size. Without this a changed cid is the content's own business. */
 void tree_edit_version(struct tree_edit *e, uint64_t ino);
-/* Attributes other than the size. */
+/* Mode, owner, times that programs should see; not needed for s_ columns. A
+ * closed file gets a new nodeid, since the kernel believes its own times. */
 void tree_edit_attr(struct tree_edit *e, uint64_t ino);
 /* Wake the engine for it after the commit. */
 void tree_edit_dirty(struct tree_edit *e, uint64_t ino);
