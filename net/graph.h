@@ -81,6 +81,8 @@ struct graph_answer {
 	const char *location; /* header, NULL if none */
 	bool was_sent;        /* false: certainly no effect there */
 	bool offline;
+	int64_t wait_ms; /* before the caller looks or tries the whole again;
+	                  * 0 with RETRY_FAIL: not by itself */
 };
 
 /* Comes exactly once; `a` and everything in it dies when it returns. */
