@@ -76,8 +76,11 @@ enum oauth_result oauth_refresh(struct http *http, const struct cloud *cloud,
 
 /* True if `granted` (struct oauth_token.scope) holds each scope of `wanted`
  * but offline_access, in short or full form, in any order and case; also if
- * `granted` is "". The service may grant more and spell it differently (facts
- * 1.6). */
+ * `granted` is "". Files.ReadWrite.All holds Files.ReadWrite. The service may
+ * grant more and spell it differently (facts 1.6). */
 bool oauth_scope_covers(const char *granted, const char *wanted);
+
+/* True if that very scope (short name) is in the list. */
+bool oauth_scope_has(const char *granted, const char *name);
 
 #endif

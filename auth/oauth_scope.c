@@ -1,4 +1,4 @@
-/* Scopes as the service spells them: oauth_scope_covers(). */
+/* Scopes as the service spells them. */
 #include "auth/oauth.h"
 
 #include <string.h>
@@ -31,8 +31,7 @@ static bool is_scope(const char *a, size_t a_len, const char *b)
 	return a_len == strlen(b) && !strncasecmp(a, b, a_len);
 }
 
-/* Files.ReadWrite.All holds Files.ReadWrite. */
-static bool grants(const char *granted, const char *wanted, size_t wanted_len)
+static bool has(const char *granted, const char *wanted, size_t wanted_len)
 {
 	const char *have;
 	size_t len;
@@ -40,11 +39,20 @@ static bool grants(const char *granted, const char *wanted, size_t wanted_len)
 	while (next_scope(&granted, &have, &len)) {
 		if (len == wanted_len && !strncasecmp(have, wanted, len))
 			return true;
-		if (is_scope(have, len, "Files.ReadWrite.All") &&
-		    is_scope(wanted, wanted_len, "Files.ReadWrite"))
-			return true;
 	}
 	return false;
+}
+
+bool oauth_scope_has(const char *granted, const char *name)
+{
+	return has(granted, name, strlen(name));
+}
+
+static bool grants(const char *granted, const char *wanted, size_t wanted_len)
+{
+	return has(granted, wanted, wanted_len) ||
+	       (is_scope(wanted, wanted_len, "Files.ReadWrite") &&
+	        oauth_scope_has(granted, "Files.ReadWrite.All"));
 }
 
 bool oauth_scope_covers(const char *granted, const char *wanted)
