@@ -10,9 +10,10 @@
 #include "auth/tokens_internal.h"
 #include "net/clock.h"
 
-#define LOOK_GAP_MS  INT64_C(1000) /* between two looks that somebody asked */
-#define MAX_QUEUE_MS INT64_C(2000) /* longer than that nobody is kept waiting  \
-	                            */
+#define LOOK_GAP_MS INT64_C(1000) /* between two looks that somebody asked */
+#define MAX_QUEUE_MS                                                           \
+	INT64_C(2000) /* longer than that nobody is kept waiting               \
+	               */
 
 /* ---- making and freeing -------------------------------------------------- */
 

@@ -340,8 +340,7 @@ static int describe(const struct tokens *t, const struct tokens_account *a,
 	                sizeof(b->tenant)) ||
 	    !copy_first(a->scope, t->cloud.scope, "", b->scope,
 	                sizeof(b->scope)) ||
-	    !copy_first(a->drive_id, "", "", b->drive_id,
-	                sizeof(b->drive_id)))
+	    !copy_first(a->drive_id, "", "", b->drive_id, sizeof(b->drive_id)))
 		return -EINVAL;
 	strcpy(b->login_url, t->cloud.login_url);
 	strcpy(b->graph_url, t->cloud.graph_url);
