@@ -20,6 +20,18 @@ void graph_ref(struct graph *g)
 	pthread_mutex_unlock(&g->lock);
 }
 
+int graph_ref_running(struct graph *g)
+{
+	bool running;
+
+	pthread_mutex_lock(&g->lock);
+	running = !g->stopping;
+	if (running)
+		g->users++;
+	pthread_mutex_unlock(&g->lock);
+	return running ? 0 : -ESHUTDOWN;
+}
+
 void graph_unref(struct graph *g)
 {
 	pthread_mutex_lock(&g->lock);
@@ -30,10 +42,10 @@ void graph_unref(struct graph *g)
 
 /* ---- the mailbox --------------------------------------------------------- */
 
-static void cancel_everything(struct graph *g)
+/* Who waits in the gate is sent away by the next pump. */
+static void stop_here(struct graph *g)
 {
-	g->closed = true;
-	graph_call_cancel_all(g);
+	g->stopped = true;
 	graph_trip_cancel_all(g);
 	graph_gate_stop(g);
 }
@@ -42,13 +54,13 @@ void graph_open_mails(struct graph *g)
 {
 	struct graph_mails mails = STAILQ_HEAD_INITIALIZER(mails);
 	struct graph_mail *m;
-	bool kick, close;
+	bool kick, stop;
 
 	pthread_mutex_lock(&g->lock);
 	STAILQ_CONCAT(&mails, &g->mails);
 	kick = g->kick;
-	close = g->close;
-	g->kick = g->close = false;
+	stop = g->stop;
+	g->kick = g->stop = false;
 	pthread_mutex_unlock(&g->lock);
 
 	while ((m = STAILQ_FIRST(&mails))) {
@@ -57,8 +69,8 @@ void graph_open_mails(struct graph *g)
 	}
 	if (kick)
 		graph_gate_kick(g);
-	if (close)
-		cancel_everything(g);
+	if (stop)
+		stop_here(g);
 	graph_gate_pump(g);
 }
 
@@ -150,7 +162,6 @@ int graph_new(const struct graph_options *opt, struct graph **out_g)
 	pthread_mutex_init(&g->lock, NULL);
 	pthread_cond_init(&g->changed, NULL);
 	STAILQ_INIT(&g->mails);
-	LIST_INIT(&g->calls);
 	LIST_INIT(&g->trips);
 	graph_gate_init(&g->gate);
 	*out_g = g;
@@ -158,17 +169,15 @@ int graph_new(const struct graph_options *opt, struct graph **out_g)
 }
 
 /* The end goes through the mailbox too; it can't do without the poke. */
-static void close_and_wait(struct graph *g)
+void graph_stop(struct graph *g)
 {
 	pthread_mutex_lock(&g->lock);
-	g->close = true;
+	g->stopping = g->stop = true;
 	while (poke_locked(g) == -ENOMEM) {
 		pthread_mutex_unlock(&g->lock);
 		usleep(10000);
 		pthread_mutex_lock(&g->lock);
 	}
-	while (g->users)
-		pthread_cond_wait(&g->changed, &g->lock);
 	pthread_mutex_unlock(&g->lock);
 }
 
@@ -176,7 +185,11 @@ void graph_free(struct graph *g)
 {
 	if (!g)
 		return;
-	close_and_wait(g);
+	graph_stop(g);
+	pthread_mutex_lock(&g->lock);
+	while (g->users)
+		pthread_cond_wait(&g->changed, &g->lock);
+	pthread_mutex_unlock(&g->lock);
 	pthread_cond_destroy(&g->changed);
 	pthread_mutex_destroy(&g->lock);
 	sodium_free(g->bearer.text);

@@ -48,7 +48,6 @@ static void finish(struct call *c, const struct graph_answer *a)
 	struct graph *g = c->g;
 
 	set_state(c, CALL_DONE);
-	LIST_REMOVE(c, link);
 	c->c.done(c->c.arg, a);
 	free_call(c);
 	graph_unref(g);
@@ -118,7 +117,11 @@ static void slot_expired(struct graph_slot *s)
 {
 	struct call *c = call_of(s);
 
-	finish_unsent(c, c->last_rc ? c->last_rc : -ETIMEDOUT, RETRY_WAIT);
+	if (c->g->stopped)
+		finish_unsent(c, -ECANCELED, RETRY_FAIL);
+	else
+		finish_unsent(c, c->last_rc ? c->last_rc : -ETIMEDOUT,
+		              RETRY_WAIT);
 }
 
 struct call *graph_slot_call(struct graph_slot *s)
@@ -236,12 +239,12 @@ void graph_call_answered(struct call *c, const struct graph_reply *r,
                          const struct retry_out *out)
 {
 	c->maybe_done |= r->was_sent && (r->rc < 0 || r->status >= 500);
-	if (c->g->closed &&
+	if (c->g->stopped &&
 	    (out->verdict == RETRY_WAIT || out->verdict == RETRY_REFRESH)) {
 		finish_unsent(c, -ECANCELED, RETRY_FAIL);
 		return;
 	}
-	if (!c->g->closed && follow_redirect(c, r))
+	if (!c->g->stopped && follow_redirect(c, r))
 		return;
 	switch (out->verdict) {
 	case RETRY_WAIT:
@@ -265,19 +268,6 @@ void graph_call_answered(struct call *c, const struct graph_reply *r,
 	finish_with(c, r, out);
 }
 
-void graph_call_cancel_all(struct graph *g)
-{
-	struct call *c, *next;
-
-	for (c = LIST_FIRST(&g->calls); c; c = next) {
-		next = LIST_NEXT(c, link);
-		if (c->state != CALL_WAITING)
-			continue;
-		graph_gate_remove(g, &c->slot);
-		finish_unsent(c, -ECANCELED, RETRY_FAIL);
-	}
-}
-
 /* ---- the beginning ------------------------------------------------------- */
 
 static void begin(struct graph_mail *m)
@@ -286,13 +276,10 @@ static void begin(struct graph_mail *m)
 		(struct call *)((char *)m - offsetof(struct call, mail));
 	int64_t now = clock_mono_ms();
 
-	LIST_INSERT_HEAD(&c->g->calls, c, link);
 	c->started_ms = now;
 	c->slot.until_ms = patience_end_ms(c);
-	if (c->g->closed)
-		finish_unsent(c, -ECANCELED, RETRY_FAIL);
-	else if (c->c.patience_ms == 0 &&
-	         graph_gate_earliest_ms(c->g, false, 0) > now)
+	if (c->c.patience_ms == 0 && !c->g->stopped &&
+	    graph_gate_earliest_ms(c->g, false, 0) > now)
 		finish_unsent(c, c->g->gate.offline ? -ENETUNREACH : -EAGAIN,
 		              RETRY_WAIT);
 	else
@@ -403,7 +390,9 @@ int graph_start(struct graph *g, const struct graph_call *call)
 	rc = copy_call(c, call);
 	if (rc < 0)
 		goto err_call;
-	graph_ref(g);
+	rc = graph_ref_running(g);
+	if (rc < 0)
+		goto err_call;
 	rc = graph_post(g, &c->mail);
 	if (rc < 0)
 		goto err_ref;

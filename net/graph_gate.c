@@ -99,10 +99,23 @@ static struct graph_slot *find_expired(struct graph_gate *gate,
 	return NULL;
 }
 
-static struct graph_slot *next_expired(struct graph_gate *gate, int64_t now_ms)
+static struct graph_slot *any_waiting(struct graph_gate *gate)
 {
+	struct graph_slot *s = TAILQ_FIRST(&gate->later);
+
+	for (unsigned i = 0; i < PACE_CLASSES && !s; i++)
+		s = TAILQ_FIRST(&gate->ready[i]);
+	return s;
+}
+
+/* Once the graph is stopped nobody waits any more. */
+static struct graph_slot *next_expired(struct graph *g, int64_t now_ms)
+{
+	struct graph_gate *gate = &g->gate;
 	struct graph_slot *s;
 
+	if (g->stopped)
+		return any_waiting(gate);
 	if (now_ms < gate->until_ms)
 		return NULL;
 	gate->until_ms = GRAPH_NEVER;
@@ -222,7 +235,7 @@ static void set_timer(struct graph *g, int64_t now_ms)
 		http_cancel_timer(gate->timer);
 	gate->timer = NULL;
 	gate->timer_ms = at;
-	if (at == GRAPH_NEVER || g->closed)
+	if (at == GRAPH_NEVER || g->stopped)
 		return;
 	if (http_call_later(g->http, at > now_ms ? at - now_ms : 0, timer_fired,
 	                    g, &gate->timer) < 0)
@@ -245,7 +258,7 @@ void graph_gate_pump(struct graph *g)
 	struct graph_slot *s;
 
 	move_due(gate, now_ms);
-	while ((s = next_expired(gate, now_ms))) {
+	while ((s = next_expired(g, now_ms))) {
 		graph_gate_remove(g, s);
 		s->expired(s);
 	}

@@ -66,6 +66,7 @@ struct graph_slot {
 
 	/* Its turn: must call graph_gate_begin() before it returns. */
 	void (*granted)(struct graph_slot *s);
+	/* It waited too long, or the graph is stopped. */
 	void (*expired)(struct graph_slot *s);
 };
 TAILQ_HEAD(graph_slots, graph_slot);
@@ -136,15 +137,15 @@ struct graph {
 	pthread_cond_t changed; /* no user is left, or a graph_wait() is over */
 	struct graph_mails mails; /* lock */
 	bool poked;               /* lock; a timer will open the mail */
-	bool kick, close;         /* lock; wishes, as mail */
+	bool kick, stop;          /* lock; wishes, as mail */
+	bool stopping;            /* lock; nothing starts any more */
 	unsigned users;           /* lock; whatever will call or be called */
 	char *drive;              /* lock; path of the drive */
 	struct graph_state state; /* lock; as of the last pump */
 
 	/* Network thread only. */
-	bool closed; /* calls that come now are cancelled */
+	bool stopped; /* nobody waits any more */
 	struct graph_gate gate;
-	LIST_HEAD(, call) calls;
 	LIST_HEAD(, trip) trips;
 	struct graph_bearer {
 		char *text;    /* guarded memory; the last one got, or NULL */
@@ -160,8 +161,10 @@ struct graph {
 /* On the network thread, after the pump. */
 void graph_publish_state(struct graph *g);
 
-/* Any thread: keeps the graph from being freed. */
+/* Any thread: keeps the graph from being freed. _ref_running: -ESHUTDOWN once
+ * it is stopped. */
 void graph_ref(struct graph *g);
+int graph_ref_running(struct graph *g);
 void graph_unref(struct graph *g);
 
 /* Same origin as base_url. */
@@ -190,7 +193,6 @@ enum call_state {
 };
 
 struct call {
-	LIST_ENTRY(call) link;
 	struct graph *g;
 	struct graph_mail mail;
 	struct graph_slot slot;
@@ -234,7 +236,6 @@ void graph_call_answered(struct call *c, const struct graph_reply *r,
 /* It goes with another one's slot; from now on by itself. */
 void graph_call_rides(struct call *c);
 void graph_call_alone(struct call *c);
-void graph_call_cancel_all(struct graph *g);
 
 /* The call whose slot this is, or NULL: content. */
 struct call *graph_slot_call(struct graph_slot *s);

@@ -340,7 +340,7 @@ static void token_came(struct graph_mail *m)
 		g->bearer.no_entry = rc < 0;
 	if (rc == 0)
 		adopt_bearer(t);
-	if (rc == 0 && g->closed)
+	if (rc == 0 && g->stopped)
 		rc = -ECANCELED;
 	if (rc == 0)
 		rc = send_trip(t);

@@ -583,6 +583,33 @@ static void test_free_cancels(void)
 	ends_done(&e);
 }
 
+static void test_stop_lets_nothing_start(void)
+{
+	static const struct step steps[] = {
+		ANSWER("GET", 0, .hang = true, .times = 2),
+	};
+	struct graph_call c = rig_get("/x", -1);
+	struct graph_result res;
+	struct ends e;
+	struct rig r;
+
+	ends_init(&e);
+	rig_start(&r, steps, ARRAY_LEN(steps));
+	for (unsigned i = 0; i < 2; i++)
+		CHECK_EQ(ends_start(&e, r.g, c, i), 0);
+	fake_wait_requests(r.server, 2);
+	graph_stop(r.g);
+	graph_stop(r.g);
+	ends_wait(&e, 2);
+	CHECK_EQ(e.end[0].rc, -ECANCELED);
+	CHECK_EQ(e.end[1].rc, -ECANCELED);
+	CHECK_EQ(graph_start(r.g, &c), -ESHUTDOWN);
+	CHECK_EQ(graph_wait(r.g, &c, &res), -ESHUTDOWN);
+	graph_result_done(&res);
+	rig_stop(&r);
+	ends_done(&e);
+}
+
 static void test_free_at_once(void)
 {
 	static const struct step steps[] = {
@@ -640,6 +667,7 @@ int main(void)
 	RUN(test_patience_ends_in_a_freeze);
 	RUN(test_offline_and_back);
 	RUN(test_free_cancels);
+	RUN(test_stop_lets_nothing_start);
 	RUN(test_free_at_once);
 	RUN(test_out_of_memory);
 	return check_report();
