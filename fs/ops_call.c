@@ -1,0 +1,176 @@
+#include "fs/ops_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/content.h"
+#include "fs/engine.h"
+#include "fs/fetch.h"
+#include "fs/lock.h"
+#include "fs/park.h"
+#include "fs/space.h"
+#include "net/clock.h"
+
+/* ---- replies
+ * ----------------------------------------------------------------- */
+
+void reply_error(fuse_req_t req, int rc)
+{
+	lock_assert_none();
+	fuse_reply_err(req, -rc);
+}
+
+bool answer(struct call *c, int rc)
+{
+	reply_error(c->req, rc);
+	return false;
+}
+
+struct fuse_entry_param to_entry_param(const struct nmb *nmb,
+                                       const struct tree_entry *e)
+{
+	return (struct fuse_entry_param){
+		.ino = e->nodeid,
+		.attr = e->st,
+		.attr_timeout = nmb->attr_timeout_s,
+		.entry_timeout = nmb->entry_timeout_s,
+	};
+}
+
+bool answer_entry(struct call *c, const struct tree_entry *e)
+{
+	struct fuse_entry_param p = to_entry_param(c->nmb, e);
+
+	lock_assert_none();
+	if (fuse_reply_entry(c->req, &p) == -ENOENT) /* nobody waits any more */
+		tree_forget(c->nmb->tree, e->nodeid, 1);
+	return false;
+}
+
+/* ---- calls
+ * ------------------------------------------------------------------- */
+
+void call_free(struct call *c)
+{
+	free(c->name);
+	free(c->name2);
+	free(c);
+}
+
+struct call *call_new(fuse_req_t req, call_run_fn *run, fuse_ino_t ino,
+                      const char *name, const struct fuse_file_info *fi)
+{
+	struct call *c = calloc(1, sizeof(*c));
+
+	if (c && name) {
+		c->name = strdup(name);
+		if (!c->name) {
+			free(c);
+			c = NULL;
+		}
+	}
+	if (!c) {
+		reply_error(req, -ENOMEM);
+		return NULL;
+	}
+	c->nmb = fuse_req_userdata(req);
+	c->req = req;
+	c->run = run;
+	c->ino = ino;
+	if (fi)
+		c->fi = *fi;
+	return c;
+}
+
+void call_start(struct call *c)
+{
+	if (c && !c->run(c))
+		call_free(c);
+}
+
+/* ---- waiting
+ * ----------------------------------------------------------------- */
+
+static void resume(void *arg, int rc)
+{
+	struct call *c = arg;
+
+	if (rc == 0) {
+		call_start(c);
+		return;
+	}
+	if (rc == -ETIMEDOUT)
+		rc = c->timeout_rc;
+	reply_error(c->req, rc == -ECANCELED ? -EIO : rc);
+	call_free(c);
+}
+
+/* All waits of one call together take no longer than the deadline. */
+static int64_t time_left(struct call *c, int timeout_rc)
+{
+	int64_t now = clock_mono_ms();
+
+	if (!c->deadline_ms)
+		c->deadline_ms = now + c->nmb->deadline_ms;
+	c->timeout_rc = timeout_rc;
+	return c->deadline_ms - now;
+}
+
+/* After the ticket `p` was given out: `rc` is whether somebody will wake it.
+ * From here on the call may be gone. */
+static bool started(struct call *c, struct parked *p, int rc)
+{
+	if (rc < 0 && park_remove(p) == 0)
+		return answer(c, rc);
+	return true;
+}
+
+bool call_wait_list(struct call *c, uint64_t ino)
+{
+	int64_t left = time_left(c, -EIO);
+	struct nmb *nmb = c->nmb;
+	struct parked *p;
+	int rc = left > 0 ? 0 : -EIO;
+
+	if (rc == 0)
+		rc = park_add(nmb->park, c->req, resume, c, &p);
+	if (rc < 0)
+		return answer(c, rc);
+	rc = engine_list(nmb->engine, ino, left, park_wake, p);
+	return started(c, p, rc);
+}
+
+bool call_wait_room(struct call *c)
+{
+	int64_t left = time_left(c, -ENOSPC);
+	struct space_wait *wait;
+	struct nmb *nmb = c->nmb;
+	struct parked *p;
+	int rc = left > 0 ? 0 : -ENOSPC;
+
+	if (rc == 0)
+		rc = park_add(nmb->park, c->req, resume, c, &p);
+	if (rc < 0)
+		return answer(c, rc);
+	rc = space_wait(nmb->space, left, park_wake, p, &wait);
+	return started(c, p, rc);
+}
+
+bool call_wait_chunk(struct call *c, struct content *content, uint64_t off,
+                     size_t len, bool sequential)
+{
+	int64_t left = time_left(c, -EIO);
+	struct fetch_wait *wait;
+	struct nmb *nmb = c->nmb;
+	struct parked *p;
+	int rc = left > 0 ? 0 : -EIO;
+
+	if (rc == 0)
+		rc = park_add(nmb->park, c->req, resume, c, &p);
+	if (rc < 0)
+		return answer(c, rc);
+	rc = fetch_want(nmb->fetch, content, off, len, sequential, left,
+	                park_wake, p, &wait);
+	return started(c, p, rc);
+}

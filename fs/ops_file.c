@@ -1,0 +1,144 @@
+#include "fs/ops_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+
+#include "fs/content.h"
+#include "fs/fetch.h"
+#include "fs/space.h"
+
+static bool wants_write(const struct fuse_file_info *fi)
+{
+	return (fi->flags & O_ACCMODE) != O_RDONLY;
+}
+
+/* What a writer leaves as it is has to come from the server before the file
+ * can be sent: it is fetched from now on. */
+static void hydrate(struct nmb *nmb, struct handle *h)
+{
+	struct content *c;
+
+	if (!handle_can_write(h) || tree_handle_content(nmb->tree, h, &c) < 0)
+		return;
+	if (content_is_whole(c) == 0)
+		fetch_hydrate(nmb->fetch, c, NULL, NULL);
+	content_put(c);
+}
+
+static int set_up(struct call *c, struct handle *h)
+{
+	struct file *f = calloc(1, sizeof(*f));
+
+	if (!f) {
+		tree_release(c->nmb->tree, h);
+		return -ENOMEM;
+	}
+	f->handle = h;
+	c->fi.fh = (uint64_t)(uintptr_t)f;
+	/* Other bytes get another nodeid: what is cached for this one holds. */
+	c->fi.keep_cache = 1;
+	if (handle_can_write(h))
+		c->fi.direct_io = space_is_tight(c->nmb->space);
+	hydrate(c->nmb, h);
+	return 0;
+}
+
+static void tear_down(struct nmb *nmb, struct file *f)
+{
+	tree_release(nmb->tree, f->handle);
+	free(f);
+}
+
+static bool run_open(struct call *c)
+{
+	struct handle *h;
+	int rc = wants_write(&c->fi) ? space_admit(c->nmb->space) : 0;
+
+	if (rc == -EAGAIN)
+		return call_wait_room(c);
+	if (rc == 0)
+		rc = tree_open(c->nmb->tree, c->ino, c->fi.flags, &h);
+	if (rc == 0)
+		rc = set_up(c, h);
+	if (rc < 0)
+		return answer(c, rc);
+	if (fuse_reply_open(c->req, &c->fi) == -ENOENT)
+		tear_down(c->nmb, file_of(&c->fi));
+	return false;
+}
+
+/* Valid replies: open, err. */
+void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	call_start(call_new(req, run_open, ino, NULL, fi));
+}
+
+static bool run_create(struct call *c)
+{
+	const struct fuse_ctx *who = fuse_req_ctx(c->req);
+	struct fuse_entry_param p;
+	struct tree_entry e;
+	struct handle *h;
+	int rc = space_admit(c->nmb->space);
+
+	if (rc == -EAGAIN)
+		return call_wait_room(c);
+	if (rc == 0)
+		rc = tree_create(c->nmb->tree, c->ino, c->name, c->mode,
+		                 c->fi.flags, who->uid, who->gid, &e, &h);
+	if (rc < 0)
+		return answer(c, rc);
+	rc = set_up(c, h);
+	if (rc < 0) {
+		tree_forget(c->nmb->tree, e.nodeid, 1);
+		return answer(c, rc);
+	}
+	p = to_entry_param(c->nmb, &e);
+	if (fuse_reply_create(c->req, &p, &c->fi) == -ENOENT) {
+		tear_down(c->nmb, file_of(&c->fi));
+		tree_forget(c->nmb->tree, e.nodeid, 1);
+	}
+	return false;
+}
+
+/* Valid replies: create, err. */
+void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+               struct fuse_file_info *fi)
+{
+	struct call *c = call_new(req, run_create, parent, name, fi);
+
+	if (c)
+		c->mode = mode;
+	call_start(c);
+}
+
+/* Valid replies: err. */
+void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct nmb *nmb = fuse_req_userdata(req);
+
+	(void)ino;
+	reply_error(req, tree_flush(nmb->tree, file_of(fi)->handle));
+}
+
+/* Valid replies: err. */
+void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct nmb *nmb = fuse_req_userdata(req);
+
+	(void)ino;
+	tear_down(nmb, file_of(fi));
+	reply_error(req, 0);
+}
+
+/* Valid replies: err. */
+void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
+              struct fuse_file_info *fi)
+{
+	struct nmb *nmb = fuse_req_userdata(req);
+
+	(void)ino;
+	(void)datasync;
+	reply_error(req, tree_fsync(nmb->tree, file_of(fi)->handle));
+}

@@ -1,0 +1,263 @@
+#include "fs/ops_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "fs/content.h"
+#include "fs/lock.h"
+#include "fs/space.h"
+
+/* ---- reading
+ * ----------------------------------------------------------------- */
+
+/* Less than the kernel knows to be there would become zeros in its cache. A
+ * handle of an outdated version may know a size that was only claimed. */
+static int check_full(struct call *c, struct handle *h,
+                      const struct content_span *span)
+{
+	uint64_t told, end = (uint64_t)c->off + span->len;
+
+	if (!tree_handle_outdated(c->nmb->tree, h, &told))
+		return 0;
+	return end >= told || span->len == c->size ? 0 : -EIO;
+}
+
+static bool reply_span(struct call *c, const struct content_span *span)
+{
+	struct fuse_bufvec v = FUSE_BUFVEC_INIT(span->len);
+
+	lock_assert_none();
+	if (!span->len) {
+		fuse_reply_buf(c->req, NULL, 0);
+		return false;
+	}
+	v.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK | FUSE_BUF_FD_RETRY;
+	v.buf[0].fd = span->fd;
+	v.buf[0].pos = (off_t)span->off;
+	fuse_reply_data(c->req, &v, 0);
+	return false;
+}
+
+static bool run_read(struct call *c)
+{
+	struct file *f = file_of(&c->fi);
+	uint64_t off = (uint64_t)c->off;
+	bool sequential = atomic_load(&f->next_off) == off, parked;
+	struct content_span span;
+	struct content *content;
+	int rc = tree_handle_content(c->nmb->tree, f->handle, &content);
+
+	if (rc < 0)
+		return answer(c, rc);
+	rc = content_read(content, off, c->size, &span);
+	if (rc == 0)
+		rc = check_full(c, f->handle, &span);
+	if (rc == -EAGAIN) {
+		parked = call_wait_chunk(c, content, off, c->size, sequential);
+	} else if (rc < 0) {
+		parked = answer(c, rc);
+	} else {
+		atomic_store(&f->next_off, off + span.len);
+		parked = reply_span(c, &span);
+	}
+	content_put(content);
+	return parked;
+}
+
+/* Valid replies: buf, iov, data, err. */
+void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+             struct fuse_file_info *fi)
+{
+	struct call *c = call_new(req, run_read, ino, NULL, fi);
+
+	if (c) {
+		c->size = size;
+		c->off = off;
+	}
+	call_start(c);
+}
+
+/* ---- writing
+ * ----------------------------------------------------------------- */
+
+/* Bytes from the request, usually a pipe, into the content file. */
+static ssize_t put_bytes(struct content *c, struct fuse_bufvec *bufv, off_t off)
+{
+	size_t len = fuse_buf_size(bufv);
+	struct fuse_bufvec to = FUSE_BUFVEC_INIT(len);
+	ssize_t n;
+	int fd, rc = content_write_begin(c, (uint64_t)off, len, &fd);
+
+	if (rc < 0)
+		return rc;
+	to.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK;
+	to.buf[0].fd = fd;
+	to.buf[0].pos = off;
+	n = fuse_buf_copy(&to, bufv, 0);
+	rc = content_write_end(c, (uint64_t)off, n);
+	return rc < 0 ? rc : n;
+}
+
+/* Valid replies: write, err. Never parked: what writes pages out can't be
+ * killed. */
+void op_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *bufv,
+                  off_t off, struct fuse_file_info *fi)
+{
+	struct nmb *nmb = fuse_req_userdata(req);
+	struct handle *h = file_of(fi)->handle;
+	struct content *c;
+	ssize_t n;
+	int rc = space_take(nmb->space, fuse_buf_size(bufv));
+
+	(void)ino;
+	if (rc == 0)
+		rc = tree_handle_content(nmb->tree, h, &c);
+	if (rc < 0) {
+		reply_error(req, rc);
+		return;
+	}
+	n = put_bytes(c, bufv, off);
+	if (n >= 0)
+		tree_wrote(nmb->tree, h, c, fi->writepage);
+	content_put(c);
+	lock_assert_none();
+	if (n < 0)
+		reply_error(req, (int)n);
+	else
+		fuse_reply_write(req, (size_t)n);
+}
+
+static bool run_fallocate(struct call *c)
+{
+	struct handle *h = file_of(&c->fi)->handle;
+	struct nmb *nmb = c->nmb;
+	struct content *content;
+	int rc = 0;
+
+	if (!(c->flags & FALLOC_FL_PUNCH_HOLE))
+		rc = space_admit(nmb->space);
+	if (rc == -EAGAIN)
+		return call_wait_room(c);
+	if (rc == 0 && !(c->flags & FALLOC_FL_PUNCH_HOLE))
+		rc = space_take(nmb->space, (uint64_t)c->off2);
+	if (rc == 0)
+		rc = tree_handle_content(nmb->tree, h, &content);
+	if (rc < 0)
+		return answer(c, rc);
+	rc = content_fallocate(content, c->flags, (uint64_t)c->off,
+	                       (uint64_t)c->off2);
+	if (rc == 0)
+		tree_wrote(nmb->tree, h, content, false);
+	content_put(content);
+	return answer(c, rc);
+}
+
+/* Valid replies: err. */
+void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off,
+                  off_t len, struct fuse_file_info *fi)
+{
+	struct call *c = call_new(req, run_fallocate, ino, NULL, fi);
+
+	if (c) {
+		c->flags = mode;
+		c->off = off;
+		c->off2 = len;
+	}
+	call_start(c);
+}
+
+/* Valid replies: lseek, err. */
+void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
+              struct fuse_file_info *fi)
+{
+	struct nmb *nmb = fuse_req_userdata(req);
+	struct content *c;
+	uint64_t at;
+	int rc = tree_handle_content(nmb->tree, file_of(fi)->handle, &c);
+
+	(void)ino;
+	if (rc == 0) {
+		rc = content_seek(c, (uint64_t)off, whence, &at);
+		content_put(c);
+	}
+	if (rc < 0)
+		reply_error(req, rc);
+	else
+		fuse_reply_lseek(req, (off_t)at);
+}
+
+/* ---- copying
+ * ----------------------------------------------------------------- */
+
+#define COPY_MAX (1u << 20) /* per request; the kernel asks for the rest */
+
+/* `n` bytes, all here, from one file into the other. */
+static ssize_t copy_bytes(struct content *from, uint64_t off_from,
+                          struct content *to, uint64_t off_to, size_t n)
+{
+	char *buf = malloc(n);
+	ssize_t got;
+	int rc;
+
+	if (!buf)
+		return -ENOMEM;
+	got = content_pread(from, buf, n, off_from);
+	rc = got > 0 ? content_write(to, buf, (size_t)got, off_to) : 0;
+	free(buf);
+	return rc < 0 ? rc : got;
+}
+
+static bool run_copy(struct call *c)
+{
+	struct handle *in = file_of(&c->fi)->handle;
+	struct handle *out = file_of(&c->fi2)->handle;
+	struct content *from, *to = NULL;
+	struct nmb *nmb = c->nmb;
+	struct content_span span;
+	bool parked = false;
+	ssize_t n = 0;
+	int rc = tree_handle_content(nmb->tree, in, &from);
+
+	if (rc < 0)
+		return answer(c, rc);
+	rc = content_read(from, (uint64_t)c->off, c->size, &span);
+	if (rc == 0)
+		rc = space_take(nmb->space, span.len);
+	if (rc == 0)
+		rc = tree_handle_content(nmb->tree, out, &to);
+	if (rc == 0 && span.len)
+		n = copy_bytes(from, span.off, to, (uint64_t)c->off2, span.len);
+	if (rc == 0 && n > 0)
+		tree_wrote(nmb->tree, out, to, false);
+	if (rc == -EAGAIN && !to)
+		parked = call_wait_chunk(c, from, (uint64_t)c->off, c->size,
+		                         true);
+	else if (rc < 0 || n < 0)
+		parked = answer(c, rc < 0 ? rc : (int)n);
+	else
+		fuse_reply_write(c->req, (size_t)n);
+	content_put(from);
+	content_put(to);
+	return parked;
+}
+
+/* Valid replies: write, err. */
+void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
+                        struct fuse_file_info *fi_in, fuse_ino_t ino_out,
+                        off_t off_out, struct fuse_file_info *fi_out,
+                        size_t len, int flags)
+{
+	struct call *c = call_new(req, run_copy, ino_in, NULL, fi_in);
+
+	(void)flags;
+	if (c) {
+		c->ino2 = ino_out;
+		c->fi2 = *fi_out;
+		c->off = off_in;
+		c->off2 = off_out;
+		c->size = len < COPY_MAX ? len : COPY_MAX;
+	}
+	call_start(c);
+}
