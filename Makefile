@@ -90,8 +90,8 @@ lib_objs := $(call obj,$(net_src) $(auth_src) $(fs_src))
 unit_bins := $(patsubst tests/unit/%.c,$(B)/unit/%,$(unit_src))
 
 .DEFAULT_GOAL := all
-.PHONY: all help check-pkgs check-graphd-pkgs graphd unit test demo sandbox lint format \
-	install uninstall clean
+.PHONY: all help check-pkgs check-graphd-pkgs graphd unit test demo sandbox \
+	lint flags format install uninstall clean
 .SECONDARY:
 
 # build/nmbackupfs, the name people and scripts use, is the last variant built.
@@ -165,6 +165,10 @@ sandbox:
 
 lint:
 	@tests/lint
+
+flags: # what the linters compile with
+	@echo $(filter-out -MMD -MP $(WERROR),$(cflags)) \
+		$(call pkg_cflags,$(pkgs_graphd))
 
 format:
 	$(Q)clang-format -i $$(git ls-files '*.c' '*.h')
