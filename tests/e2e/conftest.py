@@ -1,0 +1,119 @@
+"""Fixtures: graphd -> machine -> signed_in -> mnt, each on the one before.
+
+Every test that uses them ends with the same three questions: did graphd see
+a request that facts about the service forbid, did a credential travel where
+it must not, did a sanitizer speak. After a failure the report ends with the
+tails of both logs.
+
+A test runs in the configurations of its marker:
+
+    @pytest.mark.configs("personal", "work-60")    default: both of these
+    NMB_TEST_CONFIGS="personal work personal-60 work-60"   overrides all
+
+Names: account kind, then the latency of every request in ms."""
+
+import os
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+from kit import graphd as kit_graphd  # noqa: E402
+from kit import proc, program  # noqa: E402
+
+DEFAULT_CONFIGS = ("personal", "work-60")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "configs(*names): see conftest.py")
+    config.addinivalue_line("markers", "mount_options(*args): flags for mnt")
+    proc.become_subreaper()
+
+
+def pytest_generate_tests(metafunc):
+    if "config" not in metafunc.fixturenames:
+        return
+    marker = metafunc.definition.get_closest_marker("configs")
+    configs = os.environ.get("NMB_TEST_CONFIGS", "").split() or \
+        (marker.args if marker else DEFAULT_CONFIGS)
+    metafunc.parametrize("config", configs, scope="function")
+
+
+@pytest.hookimpl(tryfirst=True, hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    setattr(item, f"report_{report.when}", report)
+    if report.failed:
+        for name in ("machine", "graphd"):
+            owner = item.funcargs.get(name)
+            if owner is not None:
+                report.sections.append(
+                    (f"log of {name}", proc.tail(owner.log, 60)))
+
+
+@pytest.fixture
+def base(tmp_path):
+    """A short path: socket names must fit into 108 bytes."""
+    yield tmp_path
+    proc.unmount_all(tmp_path)
+
+
+@pytest.fixture
+def graphd(base, config):
+    kind, _, latency = config.partition("-")
+    server = kit_graphd.Graphd(base / "graphd", kind, int(latency or 0))
+    server.start()
+    try:
+        yield server
+        if server.is_running():
+            server.assert_clean()
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def can_mount():
+    if "MOUNTPOINT" not in program.help_text():
+        pytest.skip("this build of the program can't mount yet")
+
+
+@pytest.fixture
+def machine(can_mount, base, graphd):
+    computer = program.Machine(base, graphd)
+    yield from _guard(computer)
+
+
+@pytest.fixture
+def second_machine(base, graphd):
+    """Another computer of the same person."""
+    computer = program.Machine(base / "second", graphd)
+    computer.sign_in()
+    yield from _guard(computer)
+
+
+def _guard(computer):
+    try:
+        yield computer
+    finally:
+        hung = [m.hung for m in computer.mounts if m.hung]
+        computer.clean_up()
+    assert not hung, "the mount hung and was killed:\n" + "\n".join(hung)
+    spoken = computer.sanitizer_reports()
+    assert not spoken, spoken
+
+
+@pytest.fixture
+def signed_in(machine):
+    machine.sign_in()
+    return machine
+
+
+@pytest.fixture
+def mnt(signed_in, request):
+    marker = request.node.get_closest_marker("mount_options")
+    return signed_in.mount(*(marker.args if marker else ()))
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
