@@ -143,14 +143,12 @@ static void accept_request(struct http *h, struct http_request *r)
 		finish(r, rc);
 }
 
-static void begin(struct http *h, struct http_request *r)
+static void begin(struct http_request *r)
 {
 	int rc = http_request_begin(r);
 
 	if (rc < 0)
 		finish(r, rc);
-	else
-		h->check_ms = h->now_ms; /* has a deadline now */
 }
 
 static void start_queued(struct http *h)
@@ -158,7 +156,7 @@ static void start_queued(struct http *h)
 	struct http_request *r;
 
 	while ((r = http_queue_next(h)))
-		begin(h, r);
+		begin(r);
 }
 
 /* Some servers and releases don't get on: then HTTP/1.1 (facts 10.3). */
@@ -181,7 +179,7 @@ static void transfer_done(struct http_request *r, CURLcode code)
 	if (http_request_may_resend(r, code)) {
 		rc = http_request_rewind(r);
 		if (rc == 0)
-			begin(r->h, r);
+			begin(r);
 		else
 			finish(r, rc);
 		return;

@@ -148,7 +148,7 @@ struct http {
 	bool http2;
 	unsigned http2_errors;
 	int64_t now_ms;
-	int64_t check_ms; /* no deadline of a transfer ends before */
+	int64_t check_ms; /* no transfer can have stalled before */
 	int64_t armed_ms; /* what timer_fd is set to */
 	struct http_hosts hosts;
 	struct http_requests running;

@@ -197,6 +197,7 @@ static int on_prereq(void *arg, char *peer_ip, char *local_ip, int peer_port,
 	r->reused = opened == 0;
 	http_sock_attach(r, local_port, peer_port);
 	note_progress(r);
+	r->h->check_ms = r->h->now_ms; /* from here on it can stall */
 	r->tcp_bytes = http_sock_progress(r);
 	return CURL_PREREQFUNC_OK;
 }
@@ -231,6 +232,7 @@ CURLcode http_io_release(struct http_request *r, unsigned holds)
 		return CURLE_OK;
 	r->holds &= ~holds;
 	r->last_ms = r->h->now_ms;
+	r->h->check_ms = r->h->now_ms;
 	if (r->holds & recv)
 		mask |= CURLPAUSE_RECV;
 	if (r->holds & send)

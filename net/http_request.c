@@ -413,6 +413,9 @@ int http_request_result(struct http_request *r, CURLcode code)
 {
 	if (r->rc)
 		return r->rc;
+	/* libcurl 7.88 takes a header that broke off for an answer [run]. */
+	if (code == CURLE_OK && !r->head_done)
+		return -ENETRESET;
 	for (size_t i = 0; i < sizeof(results) / sizeof(results[0]); i++) {
 		if (results[i].code == code)
 			return results[i].rc;

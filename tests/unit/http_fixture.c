@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #define MAX_CONNECTIONS 512
-#define WAIT_S          60
+#define WAIT_S          20
 
 struct raw_conn {
 	struct raw_server *s;
@@ -35,6 +35,7 @@ struct raw_server {
 
 static void die(const char *what)
 {
+	fflush(stdout);
 	fprintf(stderr, "fixture: %s: %s\n", what, strerror(errno));
 	abort();
 }
@@ -74,6 +75,11 @@ static void *accept_thread(void *arg)
 
 struct raw_server *raw_start(raw_serve_fn *serve, void *arg)
 {
+	return raw_start_rcvbuf(serve, arg, 0);
+}
+
+struct raw_server *raw_start_rcvbuf(raw_serve_fn *serve, void *arg, int bytes)
+{
 	struct raw_server *s = calloc(1, sizeof(*s));
 	struct sockaddr_in a = { .sin_family = AF_INET };
 	socklen_t len = sizeof(a);
@@ -85,6 +91,8 @@ struct raw_server *raw_start(raw_serve_fn *serve, void *arg)
 	pthread_mutex_init(&s->lock, NULL);
 	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	s->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (bytes)
+		setsockopt(s->fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
 	if (s->fd < 0 || bind(s->fd, (struct sockaddr *)&a, sizeof(a)) < 0 ||
 	    listen(s->fd, 128) < 0 ||
 	    getsockname(s->fd, (struct sockaddr *)&a, &len) < 0)

@@ -20,6 +20,7 @@ struct raw_server;
 typedef void raw_serve_fn(void *arg, int fd, unsigned nth);
 
 struct raw_server *raw_start(raw_serve_fn *serve, void *arg);
+struct raw_server *raw_start_rcvbuf(raw_serve_fn *serve, void *arg, int bytes);
 void raw_stop(struct raw_server *s);
 unsigned raw_connections(struct raw_server *s);
 
