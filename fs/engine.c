@@ -269,7 +269,9 @@ static void take_notes(struct engine *e, struct inbox *in)
 	for (size_t i = 0; i < in->nnotes; i++) {
 		struct todo_entry *t = todo_get(e->todo, in->notes[i]);
 
-		if (t && !t->job) {
+		if (t && t->job) {
+			engine_step_running(e, t);
+		} else if (t) {
 			t->fails = 0;
 			todo_set_due(e->todo, t, now);
 		}
@@ -517,6 +519,7 @@ static void free_parts(struct engine *e)
 	free(e->want_meta.ino);
 	free(e->want_small.ino);
 	free(e->want_big.ino);
+	free(e->want_round.ino);
 	free(e->notes);
 	free(e->looks);
 	free(e->folder);

@@ -42,6 +42,9 @@ struct engine_options {
 	bool read_only;              /* sends nothing */
 	bool rolled_back; /* struct store_found: file keys, sessions, attempts
 	                   * and pending deletes are dropped first */
+	/* The node's content must be here in full before it can be sent: have
+	 * it fetched, and engine_note_dirty() then. */
+	void (*hydrate)(void *arg, uint64_t ino);
 	/* State changed: status should be shown anew, space looked at. */
 	void (*changed)(void *arg);
 	void *arg;

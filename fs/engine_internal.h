@@ -127,7 +127,7 @@ struct engine {
 	struct job *delayed;
 	unsigned nmeta, nsmall, nbig;
 	uint64_t small_bytes;
-	struct slot_queue want_meta, want_small, want_big;
+	struct slot_queue want_meta, want_small, want_big, want_round;
 	bool folder_known, folder_wanted;
 	bool tags_move; /* this drive moves tags for no reason (promise 3) */
 	int64_t folder_due_ms;
@@ -176,6 +176,10 @@ void engine_set_error(struct engine *e, const char *fmt, ...)
 /* ---- engine_step.c ------------------------------------------------------- */
 
 void engine_step(struct engine *e, struct todo_entry *t);
+/* The node changed here while its job runs. */
+void engine_step_running(struct engine *e, struct todo_entry *t);
+/* A round ended: who waits for one is planned again. */
+void engine_round_ended(struct engine *e);
 /* The job of a node ended; what it did is in the rows. */
 void engine_job_done(struct engine *e, struct job *j);
 /* A slot became free: who waits for one is planned again. */
