@@ -199,9 +199,11 @@ void engine_again(struct engine *e, uint64_t ino)
 void engine_again_later(struct engine *e, uint64_t ino, const char *what,
                         int rc)
 {
-	struct todo_entry *t = todo_get(e->todo, ino);
+	struct todo_entry *t = ino ? todo_get(e->todo, ino) : NULL;
 	int64_t ms = ENGINE_RETRY_MIN_MS;
 
+	if (rc != -ECANCELED)
+		engine_set_error(e, "%s: %s", what, strerror(-rc));
 	if (!t)
 		return;
 	for (unsigned i = 0; i < t->fails && ms < ENGINE_RETRY_MAX_MS; i++)
@@ -211,7 +213,6 @@ void engine_again_later(struct engine *e, uint64_t ino, const char *what,
 	t->fails++;
 	log_warn("ino=%" PRIu64 " %s: %s retry_in_ms=%" PRId64, ino, what,
 	         strerror(-rc), ms);
-	engine_set_error(e, "%s: %s", what, strerror(-rc));
 	todo_set_due(e->todo, t, clock_mono_ms() + ms);
 }
 

@@ -71,6 +71,8 @@ struct job {
 	char name[NODE_REMOTE_MAX + 1];
 	char item_id[NODE_ID_MAX + 1];
 	unsigned looks;
+	bool sets_mtime;
+	int64_t mtime;
 
 	/* content jobs */
 	struct attempt *attempt;

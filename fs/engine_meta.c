@@ -325,10 +325,15 @@ void engine_start_look(struct engine *e, uint64_t ino, const char *item_id)
 
 	if (!n)
 		return;
+	memset(n, 0, sizeof(*n));
 	if (item_id)
 		snprintf(n->s_id, sizeof(n->s_id), "%s", item_id);
 	else if (node_of_ino(e, ino, n) < 0)
 		n->s_id[0] = '\0';
+	for (j = e->all; j && n->s_id[0]; j = j->sibling) {
+		if (!j->ino && !strcmp(j->item_id, n->s_id))
+			n->s_id[0] = '\0'; /* looked at already */
+	}
 	if (n->s_id[0])
 		j = job_new(e, 0, PLAN_WAIT_JOB);
 	if (j)
@@ -386,6 +391,8 @@ static void moved(struct engine *e, struct job *j)
 	if (j->rc == -ECANCELED) {
 		engine_job_done(e, j);
 	} else if (j->rc == 0 && j->has_item) {
+		if (j->sets_mtime) /* as sent: it may keep it more coarsely */
+			j->item.mtime = j->mtime;
 		rc = outcome_moved(&e->outcome, j->ino, j->parent, &j->item,
 		                   j->action == PLAN_ASIDE);
 		if (rc < 0)
@@ -403,6 +410,7 @@ static void moved(struct engine *e, struct job *j)
 
 static void send_move(struct engine *e, struct job *j)
 {
+	(void)e;
 	j->call.c.prio = HTTP_PRIO_META;
 	j->call.c.batch = true;
 	job_send(j, moved, job_answered);
@@ -437,7 +445,8 @@ static int prepare_move(struct engine *e, struct job *j, const struct moving *m)
 static void move_unguarded(struct engine *e, struct job *j)
 {
 	struct node *n = malloc(sizeof(*n));
-	struct moving m = { .name = j->name };
+	struct moving m = { .name = j->name,
+		            .mtime = j->sets_mtime ? &j->mtime : NULL };
 	int rc = n ? node_of_ino(e, j->ino, n) : -ENOMEM;
 
 	if (rc == 0 && j->action == PLAN_MOVE && n->parent != n->s_parent)
@@ -499,8 +508,11 @@ void engine_start_move(struct engine *e, struct plan_view *v, bool aside)
 		    !(n->flags & NODE_ALIAS) &&
 		    strcmp(n->s_name, v->want_name) != 0)
 			m.name = j->name;
-		if (times)
-			m.mtime = &n->mtime;
+		if (times) {
+			j->sets_mtime = true;
+			j->mtime = n->mtime;
+			m.mtime = &j->mtime;
+		}
 	}
 	if (must_look_first(e, n->ino)) {
 		look_first(e, j, looked_before_move);
