@@ -50,9 +50,6 @@ void job_free(struct job *j)
 
 	if (t && t->job == j)
 		t->job = NULL;
-	engine_send_release(j);
-	if (j->counted_meta)
-		e->nmeta--;
 	lock_take(&e->lock, LOCK_LEAF);
 	if (j->prev)
 		j->prev->sibling = j->sibling;
@@ -62,6 +59,9 @@ void job_free(struct job *j)
 		j->sibling->prev = j->prev;
 	e->njobs--;
 	lock_drop(&e->lock, LOCK_LEAF);
+	engine_send_release(j);
+	if (j->counted_meta)
+		e->nmeta--;
 	graph_prepared_done(&j->call);
 	cJSON_Delete(j->json);
 	free(j);
@@ -242,6 +242,7 @@ static void take_inbox(struct engine *e, struct inbox *in)
 	e->notes = e->looks = NULL;
 	e->nnotes = e->notes_cap = e->nlooks = e->looks_cap = 0;
 	e->notes_lost = e->kick = e->poll_wanted = false;
+	e->kick_clocks = e->list_wanted = false;
 	lock_drop(&e->lock, LOCK_LEAF);
 }
 
@@ -321,7 +322,7 @@ static void run_clocks(struct engine *e)
 	int64_t now = clock_mono_ms();
 
 	wake_delayed(e, now, false);
-	if (!e->folder_known && !e->folder_wanted && now >= e->folder_due_ms)
+	if (!e->folder_wanted && now >= e->folder_due_ms)
 		engine_folder_start(e);
 	if (e->folder_known && !e->delta_running &&
 	    (e->delta_due_now || now >= e->delta_due_ms))
@@ -339,7 +340,7 @@ static int64_t next_turn(struct engine *e)
 	int64_t ms = todo_next_due(e->todo);
 
 	min_ms(&ms, next_delayed(e));
-	if (!e->folder_known && !e->folder_wanted)
+	if (!e->folder_wanted)
 		min_ms(&ms, e->folder_due_ms);
 	if (e->folder_known && !e->delta_running)
 		min_ms(&ms, e->delta_due_now ? 0 : e->delta_due_ms);
@@ -353,7 +354,8 @@ static int64_t next_turn(struct engine *e)
 static bool inbox_is_empty_locked(const struct engine *e)
 {
 	return !e->in_head && !e->nnotes && !e->nlooks && !e->notes_lost &&
-	       !e->kick && !e->poll_wanted && !e->stop;
+	       !e->kick && !e->poll_wanted && !e->stop && !e->list_wanted &&
+	       !e->kick_clocks;
 }
 
 static void wait_turn(struct engine *e, bool stopping)
@@ -432,6 +434,7 @@ static void *engine_run(void *arg)
 		engine_publish(e);
 		wait_turn(e, false);
 	}
+	e->stopping = true;
 	while (in.jobs) {
 		struct job *j = in.jobs;
 

@@ -84,6 +84,7 @@ struct job {
 	bool snapshot, resumed, big, counted_send, abandoned;
 	uint64_t counted_bytes;
 	struct upload *upload;
+	_Atomic uint64_t shown_sent, shown_total; /* for engine_each_upload() */
 	struct quickxor hash; /* of the first hash.len sealed bytes */
 };
 
@@ -115,7 +116,7 @@ struct engine {
 	bool notes_lost; /* no memory: all dirty rows are read anew */
 	uint64_t *looks; /* inos to be looked at by GET */
 	size_t nlooks, looks_cap;
-	bool stop, kick, poll_wanted;
+	bool stop, kick, poll_wanted, list_wanted, kick_clocks;
 	struct flush *flushes;
 	uint64_t next_ticket;
 	struct list_wait *list_waits;
@@ -146,7 +147,7 @@ struct engine {
 
 	uint64_t uploaded_files, uploaded_bytes;
 	char last_error[256];
-	bool clean_published;
+	bool stopping; /* jobs end; what they were at is resumed next time */
 };
 
 /* ---- engine.c ------------------------------------------------------------ */

@@ -39,7 +39,7 @@ void engine_send_release(struct job *j)
 
 	upload_free(j->upload);
 	j->upload = NULL;
-	if (j->snapshot)
+	if (j->snapshot && !e->stopping) /* else kept for the next start */
 		content_snapshot_end(j->content);
 	content_put(j->content);
 	if (j->writer)
@@ -59,6 +59,8 @@ void engine_send_release(struct job *j)
 static void count_send(struct engine *e, struct job *j)
 {
 	j->counted_send = true;
+	j->shown_total = j->attempt->size;
+	j->shown_sent = j->attempt->next;
 	if (j->big) {
 		e->nbig++;
 		return;
@@ -331,6 +333,7 @@ static int note_progress(void *arg, const char *url, uint64_t next)
 	if (strlen(url) > ATTEMPT_URL_MAX)
 		return -EMSGSIZE;
 	memcpy(j->attempt->url, url, strlen(url) + 1);
+	j->shown_sent = next;
 	return in_transaction(j->e->opt.store, edit_progress, &p, true);
 }
 

@@ -182,6 +182,26 @@ static int gather_kept(struct db *db, struct plan_view *v)
 	return rc;
 }
 
+/* News of something in there that could not be applied yet: as if the round
+ * were not over. */
+static int gather_unmerged(struct db *db, struct plan_view *v)
+{
+	int64_t some;
+	int rc = db_query_int(
+		db,
+		"WITH RECURSIVE gone(ino,id) AS (SELECT ino,s_id FROM node"
+		" WHERE ino=?1 UNION SELECT node.ino,node.s_id FROM node JOIN"
+		" gone ON node.s_parent=gone.ino WHERE node.s_id IS NOT NULL"
+		" AND node.parent IS NULL)"
+		" SELECT 1 FROM gone JOIN seen ON seen.parent_id=gone.id"
+		" WHERE NOT seen.deleted LIMIT 1",
+		DB_ARGS(DB_INT(v->n.ino)), 0, &some);
+
+	if (rc == 0 && some)
+		v->in.round_done = -1;
+	return rc;
+}
+
 /* Who, linked here, wants the place that n still holds there? */
 static int gather_wanted(const struct gather *g, struct db *db,
                          struct plan_view *v, struct node *tmp)
@@ -226,6 +246,8 @@ static int gather_unlinked(const struct gather *g, struct db *db,
 		v->in.s_parent_unlinked = tmp->ino;
 	if (rc == 0 || rc == -ENOENT)
 		rc = node_is_dir(&v->n) ? gather_kept(db, v) : 0;
+	if (rc == 0 && node_is_dir(&v->n))
+		rc = gather_unmerged(db, v);
 	if (rc == 0)
 		rc = gather_wanted(g, db, v, tmp);
 	free(tmp);

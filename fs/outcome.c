@@ -161,7 +161,7 @@ static int note_sent(const struct sent *s, struct db *db, struct cfile *row)
 		rc = 0; /* forgotten meanwhile; the feed will tell of it */
 	}
 	if (row && row->gen == a->gen) {
-		if (s->verified)
+		if (s->verified && !(row->flags & CFILE_SOFT))
 			row->flags |= CFILE_CLEAN;
 		memcpy(row->base_id, s->it->id, sizeof(row->base_id));
 		memcpy(row->base_etag, s->it->etag, sizeof(row->base_etag));
@@ -188,6 +188,10 @@ int outcome_sent(const struct outcome *o, const struct attempt *a,
 	int rc = a->cid ? content_get(o->contents, a->cid, false, &c) : -ENOENT;
 
 	if (rc == 0) {
+		/* Only settled content may be called clean; the syncer has
+		 * mostly done that by now. */
+		if (verified && content_is_soft(c) && content_gen(c) == a->gen)
+			content_settle(c);
 		rc = content_transact(c, edit_sent, &s);
 		content_put(c);
 		return rc;

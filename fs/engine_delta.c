@@ -1,0 +1,454 @@
+#include "fs/engine_internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/db.h"
+#include "fs/lock.h"
+#include "fs/seen.h"
+#include "fs/store.h"
+#include "fs/tree.h"
+#include "net/clock.h"
+#include "net/log.h"
+
+/* The feed: rounds of pages. Values kept in the store (table meta):
+ *
+ *	delta_link   where the next page of the round, or the next round, is
+ *	delta_state  0 no round was ever finished, or it must start anew
+ *	             1 within a full enumeration (delta_link is its next page)
+ *	             2 between rounds, or within an incremental one
+ *	round        begin number of the last round begun
+ *	round_done   the last one that was applied to its end
+ *	last_sync    when, ns since 1970 */
+enum { DELTA_ANEW, DELTA_FULL, DELTA_AFTER };
+
+#define LINK_MAX       8192
+#define SETTLE_GAP_MS  200
+#define SETTLE_SLOW_MS 2000
+#define MISSING_MAX    256
+#define MAX_RETRY_MS   300000
+
+struct poll_wait {
+	struct poll_wait *next;
+	int64_t round; /* wants one with a greater number */
+	engine_wake_fn *wake;
+	void *arg;
+};
+
+/* ---- waiting for a round ------------------------------------------------- */
+
+int engine_poll(struct engine *e, engine_wake_fn *wake, void *arg)
+{
+	struct poll_wait *w = NULL;
+
+	if (wake) {
+		w = calloc(1, sizeof(*w));
+		if (!w)
+			return -ENOMEM;
+		w->wake = wake;
+		w->arg = arg;
+	}
+	lock_take(&e->lock, LOCK_LEAF);
+	if (w) {
+		w->round = e->round;
+		w->next = e->poll_waits;
+		e->poll_waits = w;
+	}
+	e->poll_wanted = true;
+	pthread_cond_signal(&e->wake);
+	lock_drop(&e->lock, LOCK_LEAF);
+	return 0;
+}
+
+static void end_polls(struct engine *e, int64_t round, int rc)
+{
+	struct poll_wait **pp, *done = NULL;
+
+	lock_take(&e->lock, LOCK_LEAF);
+	pp = &e->poll_waits;
+	while (*pp) {
+		struct poll_wait *w = *pp;
+
+		if (w->round >= round) {
+			e->delta_due_now = true;
+			pp = &w->next;
+			continue;
+		}
+		*pp = w->next;
+		w->next = done;
+		done = w;
+	}
+	lock_drop(&e->lock, LOCK_LEAF);
+	while (done) {
+		struct poll_wait *w = done;
+
+		done = w->next;
+		w->wake(w->arg, rc);
+		free(w);
+	}
+}
+
+void engine_poll_end_all(struct engine *e, int rc)
+{
+	end_polls(e, INT64_MAX, rc);
+}
+
+/* ---- pages --------------------------------------------------------------- */
+
+int engine_page_items(const struct graph_page *page, struct item **out_items,
+                      size_t *out_n)
+{
+	int count = cJSON_GetArraySize(page->value);
+	const cJSON *json;
+	struct item *items =
+		calloc(count > 0 ? (size_t)count : 1, sizeof(*items));
+	size_t n = 0;
+
+	if (!items)
+		return -ENOMEM;
+	cJSON_ArrayForEach (json, page->value) {
+		struct graph_item g;
+
+		if (graph_parse_item(json, &g) == 0 &&
+		    item_copy(&g, &items[n]) == 0)
+			n++;
+		else
+			log_warn("page holds something that is no item: "
+			         "left out");
+	}
+	*out_items = items;
+	*out_n = n;
+	return 0;
+}
+
+struct page_note {
+	const struct graph_page *page;
+	bool full, last;
+};
+
+static int note_page(void *arg, struct db *db)
+{
+	const struct page_note *p = arg;
+	const char *link = p->last ? p->page->delta_link : p->page->next_link;
+	int rc = store_set_text(db, "delta_link", link);
+
+	if (rc == 0)
+		rc = store_set_int(db, "delta_state",
+		                   p->full && !p->last ? DELTA_FULL
+		                                       : DELTA_AFTER);
+	return rc;
+}
+
+static int look_id(void *arg, const char *id)
+{
+	engine_start_look(arg, 0, id);
+	return 0;
+}
+
+static void delta_fetch(struct engine *e, struct job *j);
+
+static void delta_later(struct engine *e, struct job *j, int rc)
+{
+	int64_t ms = ENGINE_RETRY_MIN_MS;
+
+	for (unsigned i = 0; i < e->delta_fails && ms < MAX_RETRY_MS; i++)
+		ms *= 2;
+	e->delta_fails++;
+	if (rc != -ECANCELED) {
+		log_warn("delta: %s retry_in_ms=%" PRId64, strerror(-rc), ms);
+		engine_set_error(e, "changes on OneDrive: %s", strerror(-rc));
+	}
+	e->delta_running = false;
+	e->delta_due_ms = clock_mono_ms() + ms;
+	job_free(j);
+}
+
+static int set_state(struct engine *e, int64_t state, const char *link)
+{
+	struct db *db;
+	int rc = store_begin(e->opt.store, &db);
+
+	if (rc < 0)
+		return rc;
+	rc = store_set_int(db, "delta_state", state);
+	if (rc == 0)
+		rc = store_set_text(db, "delta_link", link);
+	if (rc == 0 && state == DELTA_ANEW)
+		rc = listed_clear(db);
+	return rc < 0 ? store_rollback(e->opt.store, rc)
+	              : store_commit(e->opt.store);
+}
+
+/* What a full enumeration did not bring is asked for one by one: absence is
+ * not a delete (promise 4). A GET that says 404 is one. */
+static void look_for_missing(struct engine *e, int64_t round)
+{
+	uint64_t inos[MISSING_MAX];
+	struct db *db;
+	uint64_t after = 0;
+	int n = store_reader(e->opt.store, &db);
+
+	if (n < 0)
+		return;
+	do {
+		n = listed_missing(db, round, after, MISSING_MAX, inos);
+		for (int i = 0; i < n; i++)
+			engine_look(e, inos[i]);
+		if (n > 0)
+			after = inos[n - 1];
+	} while (n == MISSING_MAX);
+	store_reader_done(e->opt.store, db);
+}
+
+static int edit_round_done(struct engine *e, bool full)
+{
+	struct db *db;
+	int rc = store_begin(e->opt.store, &db);
+
+	if (rc < 0)
+		return rc;
+	rc = store_set_int(db, "round_done", e->round);
+	if (rc == 0)
+		rc = store_set_int(db, "last_sync", clock_real_ns());
+	if (rc == 0 && full) /* everything below our folder was named */
+		rc = db_run(db, "UPDATE node SET flags=flags&~4 WHERE flags&4",
+		            DB_NONE);
+	if (rc == 0 && full)
+		rc = listed_clear(db);
+	return rc < 0 ? store_rollback(e->opt.store, rc)
+	              : store_commit(e->opt.store);
+}
+
+/* A folder that came without its children (moved in from outside, or a page
+ * that tells nothing of them): NODE_UNLISTED stays, and it is listed when
+ * somebody looks into it, or now. */
+static void list_new_folders(struct engine *e)
+{
+	struct node_inos l = { 0 };
+	struct sqlite3_stmt *q;
+	struct node n = { .ino = 0 };
+	struct db *db;
+	int rc = store_reader(e->opt.store, &db);
+
+	if (rc < 0)
+		return;
+	rc = db_query(db,
+	              "SELECT ino FROM node WHERE flags&4 AND s_id IS NOT NULL"
+	              " AND parent IS NOT NULL LIMIT 1000",
+	              DB_NONE, &q);
+	while (rc == 0 && (rc = db_next(db, q)) == 1) {
+		n.ino = (uint64_t)db_col_int(q, 0);
+		rc = node_add_ino(&l, &n);
+	}
+	db_finish(q);
+	store_reader_done(e->opt.store, db);
+	for (size_t i = 0; i < l.n; i++)
+		engine_list(e, l.ino[i], 600000, NULL, NULL);
+	free(l.ino);
+}
+
+static void round_ends(struct engine *e, struct job *j)
+{
+	bool full = e->delta_full;
+	int rc = remote_settle(e->remote, true, look_id, e, &e->delta_held);
+
+	if (rc == 0 && full)
+		look_for_missing(e, e->round);
+	if (rc == 0)
+		rc = edit_round_done(e, full);
+	if (rc < 0) {
+		delta_later(e, j, rc);
+		return;
+	}
+	if (e->delta_held)
+		engine_set_error(e,
+		                 "%" PRId64 " deletes on OneDrive are held "
+		                 "back: they would remove more than half "
+		                 "of this folder",
+		                 e->delta_held);
+	log_debug("delta round=%" PRId64 " full=%d done", e->round, full);
+	e->delta_running = e->delta_full = false;
+	e->delta_fails = 0;
+	e->delta_due_ms = clock_mono_ms() + e->opt.poll_interval_ms;
+	job_free(j);
+	if (full)
+		engine_list_end_all(e, 0);
+	else
+		list_new_folders(e);
+	lock_take(&e->lock, LOCK_LEAF);
+	e->status.listed = true;
+	e->status.last_sync_ns = clock_real_ns();
+	lock_drop(&e->lock, LOCK_LEAF);
+	engine_round_ended(e);
+	end_polls(e, e->round, 0);
+}
+
+static void page_came(struct engine *e, struct job *j)
+{
+	struct graph_page page;
+	struct page_note note = { .page = &page, .full = e->delta_full };
+	struct item *items;
+	size_t n;
+	int rc = graph_parse_page(e->opt.graph, j->json, &page);
+
+	if (rc == 0 && !page.next_link && !page.delta_link)
+		rc = -EBADMSG;
+	if (rc == 0)
+		rc = engine_page_items(&page, &items, &n);
+	if (rc < 0) {
+		delta_later(e, j, rc);
+		return;
+	}
+	note.last = !page.next_link;
+	rc = remote_take_page(e->remote, items, n, e->round, e->delta_full,
+	                      note_page, &note);
+	free(items);
+	if (rc < 0) {
+		delta_later(e, j, rc);
+		return;
+	}
+	cJSON_Delete(j->json);
+	j->json = NULL;
+	if (note.last)
+		round_ends(e, j);
+	else
+		delta_fetch(e, j);
+}
+
+/* 410, or a link the service knows no more (facts 7.3): everything is
+ * enumerated anew, and compared; nothing is dropped for that. */
+static void start_anew(struct engine *e, struct job *j)
+{
+	int rc = set_state(e, DELTA_ANEW, "");
+
+	log_warn("delta status=%ld code=%s action=enumerate_anew", j->status,
+	         j->code);
+	if (rc < 0) {
+		delta_later(e, j, rc);
+		return;
+	}
+	e->delta_full = true;
+	delta_fetch(e, j);
+}
+
+static void delta_answered(struct engine *e, struct job *j)
+{
+	if (j->rc == 0 && j->json)
+		page_came(e, j);
+	else if (j->rc == -ECANCELED)
+		delta_later(e, j, j->rc);
+	else if (j->verdict == RETRY_RESTART || j->status == 410 ||
+	         j->status == 400 || j->status == 404)
+		if (e->delta_fails++ < 3)
+			start_anew(e, j);
+		else
+			delta_later(e, j, -EIO);
+	else
+		delta_later(e, j, j->rc < 0 ? j->rc : -EBADMSG);
+}
+
+static void delta_fetch(struct engine *e, struct job *j)
+{
+	char *link = malloc(LINK_MAX);
+	struct db *db;
+	int rc = link ? store_reader(e->opt.store, &db) : -ENOMEM;
+
+	graph_prepared_done(&j->call);
+	if (rc == 0) {
+		rc = store_get_text(db, "delta_link", link, LINK_MAX);
+		store_reader_done(e->opt.store, db);
+	}
+	if (rc == 0 && link[0])
+		rc = graph_prepare_link(e->opt.graph, link, &j->call);
+	else if (rc == 0)
+		rc = graph_prepare_delta(e->opt.graph, false, &j->call);
+	free(link);
+	if (rc < 0) {
+		delta_later(e, j, rc);
+		return;
+	}
+	j->call.c.prio = HTTP_PRIO_META;
+	job_send(j, delta_answered, job_answered_json);
+}
+
+static int begin_round(struct engine *e)
+{
+	int64_t state = DELTA_ANEW;
+	struct db *db;
+	int rc = store_begin(e->opt.store, &db);
+
+	if (rc < 0)
+		return rc;
+	rc = store_get_int(db, "delta_state", DELTA_ANEW, &state);
+	if (rc == 0)
+		rc = store_set_int(db, "round", e->round + 1);
+	rc = rc < 0 ? store_rollback(e->opt.store, rc)
+	            : store_commit(e->opt.store);
+	if (rc < 0)
+		return rc;
+	lock_take(&e->lock, LOCK_LEAF);
+	e->round++;
+	lock_drop(&e->lock, LOCK_LEAF);
+	e->delta_full = state != DELTA_AFTER;
+	return 0;
+}
+
+void engine_delta_start(struct engine *e, int64_t now_ms)
+{
+	struct job *j;
+	int rc = begin_round(e);
+
+	e->delta_due_now = false;
+	if (rc < 0) {
+		e->delta_due_ms = now_ms + ENGINE_RETRY_MIN_MS;
+		return;
+	}
+	j = job_new(e, 0, PLAN_WAIT_ROUND);
+	if (!j) {
+		e->delta_due_ms = now_ms + ENGINE_RETRY_MIN_MS;
+		return;
+	}
+	e->delta_running = true;
+	delta_fetch(e, j);
+}
+
+int engine_delta_load(struct engine *e)
+{
+	int64_t state = DELTA_ANEW, sync = 0;
+	struct db *db;
+	int rc = store_reader(e->opt.store, &db);
+
+	if (rc < 0)
+		return rc;
+	rc = store_get_int(db, "round", 0, &e->round);
+	if (rc == 0)
+		rc = store_get_int(db, "delta_state", DELTA_ANEW, &state);
+	if (rc == 0)
+		rc = store_get_int(db, "last_sync", 0, &sync);
+	store_reader_done(e->opt.store, db);
+	e->status.listed = state == DELTA_AFTER;
+	e->status.last_sync_ns = sync;
+	return rc;
+}
+
+void engine_settle(struct engine *e)
+{
+	int64_t started = clock_mono_ms(), n = 0, held;
+	struct db *db;
+	int rc = store_reader(e->opt.store, &db);
+
+	e->settle_wanted = false;
+	if (rc == 0) {
+		rc = seen_count(db, &n);
+		store_reader_done(e->opt.store, db);
+	}
+	if (rc == 0 && n && !e->delta_full)
+		rc = remote_settle(e->remote, false, look_id, e, &held);
+	if (rc < 0)
+		log_warn("merge: %s", strerror(-rc));
+	e->settle_due_ms = clock_mono_ms() + SETTLE_GAP_MS;
+	if (clock_mono_ms() - started > SETTLE_GAP_MS)
+		e->settle_due_ms += SETTLE_SLOW_MS;
+}

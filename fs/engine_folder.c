@@ -1,0 +1,499 @@
+#include "fs/engine_internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/db.h"
+#include "fs/lock.h"
+#include "fs/store.h"
+#include "fs/tree.h"
+#include "net/clock.h"
+#include "net/log.h"
+#include "net/names.h"
+
+/* Our folder on the drive: found, or made, once; its id is the root's s_id and
+ * is all that later starts need. The drive is asked for its id (faults 50:
+ * another account's drive is never written to) and its quota, at every start
+ * and now and then. Kept in the store: drive_id, drive_type. */
+
+#define QUOTA_EVERY_MS 600000
+#define MAX_RETRY_MS   300000
+
+struct list_wait {
+	struct list_wait *next;
+	uint64_t ino;
+	int64_t until_ms;
+	engine_wake_fn *wake;
+	void *arg;
+	bool running; /* a job lists it */
+};
+
+/* ---- our folder ---------------------------------------------------------- */
+
+static void folder_later(struct engine *e, struct job *j, const char *what,
+                         int rc)
+{
+	int64_t ms = ENGINE_RETRY_MIN_MS;
+
+	for (unsigned i = 0; i < e->folder_fails && ms < MAX_RETRY_MS; i++)
+		ms *= 2;
+	e->folder_fails++;
+	if (rc != -ECANCELED) {
+		log_warn("folder \"%s\": %s: %s retry_in_ms=%" PRId64,
+		         e->folder, what, strerror(-rc), ms);
+		engine_set_error(e, "%s: %s", what, strerror(-rc));
+	}
+	e->folder_wanted = false;
+	e->folder_due_ms = clock_mono_ms() + ms;
+	job_free(j);
+}
+
+static int edit_root(struct engine *e, const struct item *it)
+{
+	struct node *n = malloc(sizeof(*n));
+	struct db *db;
+	int rc = n ? store_begin(e->opt.store, &db) : -ENOMEM;
+
+	if (rc < 0) {
+		free(n);
+		return rc;
+	}
+	rc = node_get(db, NODE_ROOT, n);
+	if (rc == 0) {
+		bool same = !strcmp(n->s_id, it->id);
+
+		remote_set_synced(&e->gather, n, it, 0);
+		n->flags &= ~(uint32_t)NODE_DIRTY;
+		if (!same)
+			n->flags |= NODE_UNLISTED;
+		rc = node_update(db, n);
+	}
+	free(n);
+	return rc < 0 ? store_rollback(e->opt.store, rc)
+	              : store_commit(e->opt.store);
+}
+
+static void folder_found(struct engine *e, struct job *j)
+{
+	int rc = edit_root(e, &j->item);
+
+	if (rc < 0) {
+		folder_later(e, j, "state.db", rc);
+		return;
+	}
+	log_info("folder \"%s\" id=%s", e->folder, j->item.id);
+	e->folder_known = true;
+	e->folder_wanted = false;
+	e->folder_fails = 0;
+	job_free(j);
+	engine_again(e, NODE_ROOT);
+	e->delta_due_now = true;
+}
+
+static void find_part(struct engine *e, struct job *j);
+
+/* j->item is the folder reached; j->looks: how much of the path that is. */
+static void next_part(struct engine *e, struct job *j)
+{
+	const char *part = e->folder + j->looks;
+	size_t len;
+	char plain[NODE_NAME_MAX + 1];
+
+	part += strspn(part, "/");
+	len = strcspn(part, "/");
+	if (!len) {
+		folder_found(e, j);
+		return;
+	}
+	j->looks = (unsigned)(part + len - e->folder);
+	memcpy(j->parent_id, j->item.id, sizeof(j->parent_id));
+	if (len >= sizeof(plain)) {
+		folder_later(e, j, "the folder's name", -ENAMETOOLONG);
+		return;
+	}
+	memcpy(plain, part, len);
+	plain[len] = '\0';
+	if (names_to_remote(plain, j->name, sizeof(j->name)) < 0) {
+		folder_later(e, j, "the folder's name", -ENAMETOOLONG);
+		return;
+	}
+	find_part(e, j);
+}
+
+static void part_made(struct engine *e, struct job *j)
+{
+	if (j->rc == 0 && j->has_item)
+		next_part(e, j);
+	else if (j->rc == 0 || j->verdict == RETRY_LOOK || j->status == 409)
+		find_part(e, j); /* somebody was faster */
+	else
+		folder_later(e, j, "making the folder", j->rc);
+}
+
+static void part_looked(struct engine *e, struct job *j)
+{
+	int rc;
+
+	if (j->rc == 0 && j->has_item && j->item.kind == ITEM_FOLDER) {
+		next_part(e, j);
+		return;
+	}
+	if (j->rc == 0) {
+		folder_later(e, j,
+		             "there is something else by the folder's "
+		             "name, choose another --folder",
+		             -ENOTDIR);
+		return;
+	}
+	if (j->status != 404 || e->opt.read_only) {
+		folder_later(e, j, "looking for the folder", j->rc);
+		return;
+	}
+	graph_prepared_done(&j->call);
+	rc = graph_prepare_mkdir(e->opt.graph, j->parent_id, j->name, &j->call);
+	if (rc < 0)
+		folder_later(e, j, "making the folder", rc);
+	else
+		job_send(j, part_made, job_answered);
+}
+
+static void find_part(struct engine *e, struct job *j)
+{
+	int rc;
+
+	graph_prepared_done(&j->call);
+	rc = graph_prepare_get_child(e->opt.graph, j->parent_id, j->name,
+	                             &j->call);
+	if (rc < 0) {
+		folder_later(e, j, "looking for the folder", rc);
+		return;
+	}
+	j->call.c.prio = HTTP_PRIO_USER;
+	job_send(j, part_looked, job_answered);
+}
+
+static void root_came(struct engine *e, struct job *j)
+{
+	if (j->rc < 0 || !j->has_item) {
+		folder_later(e, j, "the drive's root",
+		             j->rc < 0 ? j->rc : -EBADMSG);
+		return;
+	}
+	memcpy(e->root_id, j->item.id, sizeof(e->root_id));
+	j->looks = 0;
+	next_part(e, j);
+}
+
+/* ---- the drive ----------------------------------------------------------- */
+
+static void note_quota(struct engine *e, const struct graph_drive *d)
+{
+	lock_take(&e->lock, LOCK_LEAF);
+	e->status.quota_total = d->total > 0 ? d->total : -1;
+	e->status.quota_used = d->used;
+	e->status.quota_remaining = d->total > 0 ? d->remaining : -1;
+	lock_drop(&e->lock, LOCK_LEAF);
+}
+
+/* Two spellings of one personal drive id are one drive (facts 2.5). */
+static bool same_drive(const char *a, const char *b)
+{
+	while (*a == '0')
+		a++;
+	while (*b == '0')
+		b++;
+	return !strcasecmp(a, b);
+}
+
+static int note_drive(struct engine *e, const struct graph_drive *d)
+{
+	char known[NODE_ID_MAX + 1];
+	struct db *db;
+	int rc = store_begin(e->opt.store, &db);
+
+	if (rc < 0)
+		return rc;
+	rc = store_get_text(db, "drive_id", known, sizeof(known));
+	if (rc == 0 && known[0] && !same_drive(known, d->id))
+		rc = -EXDEV;
+	if (rc == 0)
+		rc = store_set_text(db, "drive_id", d->id);
+	if (rc == 0)
+		rc = store_set_text(db, "drive_type", d->type ? d->type : "");
+	rc = rc < 0 ? store_rollback(e->opt.store, rc)
+	            : store_commit(e->opt.store);
+	if (rc < 0)
+		return rc;
+	e->gather.personal = d->type && !strcmp(d->type, "personal");
+	note_quota(e, d);
+	return graph_set_drive(e->opt.graph, d->id);
+}
+
+static void drive_came(struct engine *e, struct job *j)
+{
+	struct graph_drive d;
+	int rc = j->rc < 0 ? j->rc
+	         : j->json ? graph_parse_drive(j->json, &d)
+	                   : -EBADMSG;
+
+	if (rc == 0 && (!d.id || !d.id[0]))
+		rc = -EBADMSG;
+	if (rc == 0)
+		rc = note_drive(e, &d);
+	if (rc == -EXDEV) {
+		e->folder_known = false;
+		folder_later(e, j,
+		             "signed in as another account than this profile's "
+		             "files belong to: sign in again, or use another "
+		             "--profile",
+		             rc);
+		return;
+	}
+	cJSON_Delete(j->json);
+	j->json = NULL;
+	if (rc < 0) {
+		folder_later(e, j, "the drive", rc);
+		return;
+	}
+	if (e->folder_known) { /* it was only asked for its quota */
+		e->folder_wanted = false;
+		e->folder_fails = 0;
+		job_free(j);
+		return;
+	}
+	graph_prepared_done(&j->call);
+	rc = graph_prepare_get_root(e->opt.graph, &j->call);
+	if (rc < 0)
+		folder_later(e, j, "the drive's root", rc);
+	else
+		job_send(j, root_came, job_answered);
+}
+
+void engine_folder_start(struct engine *e)
+{
+	struct job *j = job_new(e, 0, PLAN_WAIT_ROUND);
+	int rc;
+
+	e->folder_due_ms = clock_mono_ms() + QUOTA_EVERY_MS;
+	if (!j)
+		return;
+	e->folder_wanted = true;
+	rc = graph_prepare_get_drive(e->opt.graph, &j->call);
+	if (rc < 0) {
+		folder_later(e, j, "the drive", rc);
+		return;
+	}
+	j->call.c.prio = HTTP_PRIO_USER;
+	job_send(j, drive_came, job_answered_json);
+}
+
+int engine_folder_load(struct engine *e)
+{
+	char id[NODE_ID_MAX + 1], type[64];
+	struct node *n = malloc(sizeof(*n));
+	struct db *db;
+	int rc = n ? store_reader(e->opt.store, &db) : -ENOMEM;
+
+	if (rc < 0) {
+		free(n);
+		return rc;
+	}
+	rc = node_get(db, NODE_ROOT, n);
+	if (rc == 0)
+		rc = store_get_text(db, "drive_id", id, sizeof(id));
+	if (rc == 0)
+		rc = store_get_text(db, "drive_type", type, sizeof(type));
+	store_reader_done(e->opt.store, db);
+	if (rc == 0 && id[0]) {
+		e->folder_known = node_on_server(n);
+		e->gather.personal = !strcmp(type, "personal");
+		rc = graph_set_drive(e->opt.graph, id);
+	}
+	free(n);
+	return rc;
+}
+
+/* ---- listing one folder -------------------------------------------------- */
+
+int engine_list(struct engine *e, uint64_t ino, int64_t deadline_ms,
+                engine_wake_fn *wake, void *arg)
+{
+	struct list_wait *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return -ENOMEM;
+	w->ino = ino;
+	w->until_ms = clock_mono_ms() + deadline_ms;
+	w->wake = wake;
+	w->arg = arg;
+	lock_take(&e->lock, LOCK_LEAF);
+	w->next = e->list_waits;
+	e->list_waits = w;
+	e->list_wanted = true;
+	pthread_cond_signal(&e->wake);
+	lock_drop(&e->lock, LOCK_LEAF);
+	return 0;
+}
+
+static void call_all(struct list_wait *done, int rc)
+{
+	while (done) {
+		struct list_wait *w = done;
+
+		done = w->next;
+		if (w->wake)
+			w->wake(w->arg, rc);
+		free(w);
+	}
+}
+
+/* Those for `ino` (0: all), or whose time is over (`now_ms` >= 0). */
+static struct list_wait *take_waits(struct engine *e, uint64_t ino,
+                                    int64_t now_ms)
+{
+	struct list_wait **pp, *done = NULL;
+
+	lock_take(&e->lock, LOCK_LEAF);
+	pp = &e->list_waits;
+	while (*pp) {
+		struct list_wait *w = *pp;
+
+		if (now_ms >= 0 ? w->until_ms > now_ms : ino && w->ino != ino) {
+			pp = &w->next;
+			continue;
+		}
+		*pp = w->next;
+		w->next = done;
+		done = w;
+	}
+	lock_drop(&e->lock, LOCK_LEAF);
+	return done;
+}
+
+void engine_list_end_all(struct engine *e, int rc)
+{
+	call_all(take_waits(e, 0, -1), rc);
+}
+
+void engine_list_expire(struct engine *e, int64_t now_ms)
+{
+	call_all(take_waits(e, 0, now_ms), -ETIMEDOUT);
+}
+
+int64_t engine_list_next_ms(struct engine *e)
+{
+	int64_t ms = TODO_NEVER;
+
+	lock_take(&e->lock, LOCK_LEAF);
+	for (struct list_wait *w = e->list_waits; w; w = w->next) {
+		if (w->until_ms < ms)
+			ms = w->until_ms;
+	}
+	lock_drop(&e->lock, LOCK_LEAF);
+	return ms;
+}
+
+static void list_ended(struct engine *e, struct job *j, int rc)
+{
+	if (rc < 0 && rc != -ECANCELED)
+		log_warn("list ino=%" PRIu64 ": %s", j->parent, strerror(-rc));
+	call_all(take_waits(e, j->parent, -1), rc);
+	job_free(j);
+}
+
+static int note_listed(void *arg, struct db *db)
+{
+	const struct job *j = arg;
+
+	return node_set_flags(db, j->parent, 0, NODE_UNLISTED);
+}
+
+static void list_page(struct engine *e, struct job *j)
+{
+	struct graph_page page;
+	struct item *items;
+	size_t n;
+	int rc;
+
+	if (j->rc < 0 || !j->json) {
+		list_ended(e, j, j->rc < 0 ? j->rc : -EBADMSG);
+		return;
+	}
+	rc = graph_parse_page(e->opt.graph, j->json, &page);
+	if (rc == 0)
+		rc = engine_page_items(&page, &items, &n);
+	if (rc == 0) {
+		rc = remote_take_page(e->remote, items, n, e->round, false,
+		                      page.next_link ? NULL : note_listed, j);
+		free(items);
+	}
+	if (rc < 0 || !page.next_link) {
+		e->settle_wanted = true;
+		list_ended(e, j, rc);
+		return;
+	}
+	graph_prepared_done(&j->call);
+	rc = graph_prepare_link(e->opt.graph, page.next_link, &j->call);
+	cJSON_Delete(j->json);
+	j->json = NULL;
+	if (rc < 0) {
+		list_ended(e, j, rc);
+		return;
+	}
+	j->call.c.prio = HTTP_PRIO_USER;
+	job_send(j, list_page, job_answered_json);
+}
+
+static void list_folder(struct engine *e, uint64_t ino)
+{
+	struct node *n = malloc(sizeof(*n));
+	struct job *j = job_new(e, 0, PLAN_WAIT_ROUND);
+	struct db *db;
+	int rc = n && j ? store_reader(e->opt.store, &db) : -ENOMEM;
+
+	if (rc == 0) {
+		rc = node_get(db, ino, n);
+		store_reader_done(e->opt.store, db);
+	}
+	if (j)
+		j->parent = ino;
+	if (rc == 0 && (!(n->flags & NODE_UNLISTED) || !node_on_server(n)))
+		rc = 1; /* known by now, or nothing there to be listed */
+	if (rc == 0)
+		rc = graph_prepare_list(e->opt.graph, n->s_id, &j->call);
+	free(n);
+	if (rc != 0) {
+		if (j)
+			list_ended(e, j, rc < 0 ? rc : 0);
+		return;
+	}
+	j->call.c.prio = HTTP_PRIO_USER;
+	job_send(j, list_page, job_answered_json);
+}
+
+void engine_list_start(struct engine *e)
+{
+	uint64_t ino;
+
+	do {
+		ino = 0;
+		lock_take(&e->lock, LOCK_LEAF);
+		for (struct list_wait *w = e->list_waits; w && !ino;
+		     w = w->next) {
+			if (w->running)
+				continue;
+			ino = w->ino;
+		}
+		for (struct list_wait *w = e->list_waits; w && ino;
+		     w = w->next) {
+			if (w->ino == ino)
+				w->running = true;
+		}
+		lock_drop(&e->lock, LOCK_LEAF);
+		if (ino)
+			list_folder(e, ino);
+	} while (ino);
+}

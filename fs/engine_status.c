@@ -1,0 +1,127 @@
+#include "fs/engine_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/db.h"
+#include "fs/lock.h"
+#include "fs/store.h"
+#include "net/clock.h"
+
+const char *engine_state_name(enum engine_state s)
+{
+	static const char *const names[] = {
+		[ENGINE_IDLE] = "idle",
+		[ENGINE_SYNCING] = "syncing",
+		[ENGINE_OFFLINE] = "offline",
+		[ENGINE_THROTTLED] = "throttled",
+		[ENGINE_SIGNED_OUT] = "signed-out",
+	};
+
+	return names[s];
+}
+
+/* What only the engine's thread knows, for whoever asks. */
+void engine_publish(struct engine *e)
+{
+	bool changed;
+
+	lock_take(&e->lock, LOCK_LEAF);
+	changed = e->status.uploaded_files != e->uploaded_files ||
+	          e->status.uploading != e->nsmall + e->nbig;
+	e->status.uploaded_files = e->uploaded_files;
+	e->status.uploaded_bytes = e->uploaded_bytes;
+	e->status.uploading = e->nsmall + e->nbig;
+	lock_drop(&e->lock, LOCK_LEAF);
+	if (changed && e->opt.changed)
+		e->opt.changed(e->opt.arg);
+}
+
+static int count(struct db *db, struct engine_status *s)
+{
+	struct sqlite3_stmt *q;
+	int rc = db_query(db,
+	                  "SELECT count(*),"
+	                  " sum(parent IS NOT NULL AND mode&61440=32768 AND"
+	                  "  gen<>s_gen),"
+	                  " sum(CASE WHEN parent IS NOT NULL AND"
+	                  "  mode&61440=32768 AND gen<>s_gen THEN size ELSE 0"
+	                  "  END),"
+	                  " (SELECT count(*) FROM blocked)"
+	                  " FROM node INDEXED BY node_dirty WHERE flags & 1"
+	                  " AND ino<>1",
+	                  DB_NONE, &q);
+
+	if (rc == 0)
+		rc = db_next(db, q);
+	if (rc == 1) {
+		s->pending_nodes = (uint64_t)db_col_int(q, 0);
+		s->pending_files = (uint64_t)db_col_int(q, 1);
+		s->pending_bytes = (uint64_t)db_col_int(q, 2);
+		s->blocked = (uint64_t)db_col_int(q, 3);
+		rc = 0;
+	}
+	db_finish(q);
+	return rc;
+}
+
+void engine_get_status(struct engine *e, struct engine_status *out)
+{
+	struct graph_state g;
+	struct db *db;
+
+	graph_get_state(e->opt.graph, &g);
+	lock_take(&e->lock, LOCK_LEAF);
+	*out = e->status;
+	memcpy(out->last_error, e->last_error, sizeof(out->last_error));
+	lock_drop(&e->lock, LOCK_LEAF);
+	if (store_reader(e->opt.store, &db) == 0) {
+		count(db, out);
+		store_reader_done(e->opt.store, db);
+	}
+	out->throttled_until_ms =
+		g.frozen_until_ms > clock_mono_ms() ? g.frozen_until_ms : 0;
+	if (g.signed_out)
+		out->state = ENGINE_SIGNED_OUT;
+	else if (g.offline)
+		out->state = ENGINE_OFFLINE;
+	else if (out->throttled_until_ms)
+		out->state = ENGINE_THROTTLED;
+	else if (out->pending_nodes > out->blocked || out->uploading ||
+	         !out->listed)
+		out->state = ENGINE_SYNCING;
+	else
+		out->state = ENGINE_IDLE;
+}
+
+int engine_each_upload(struct engine *e, engine_upload_fn *each, void *arg)
+{
+	struct {
+		uint64_t ino, sent, total;
+	} list[ENGINE_MAX_SMALL + ENGINE_MAX_BIG];
+	size_t n = 0;
+	int rc = 0;
+
+	lock_take(&e->lock, LOCK_LEAF);
+	for (struct job *j = e->all; j && n < sizeof(list) / sizeof(*list);
+	     j = j->sibling) {
+		if (!j->shown_total)
+			continue;
+		list[n].ino = j->ino;
+		list[n].total = j->shown_total;
+		list[n++].sent = j->shown_sent;
+	}
+	lock_drop(&e->lock, LOCK_LEAF);
+	for (size_t i = 0; i < n && rc == 0; i++)
+		rc = each(arg, list[i].ino, list[i].sent, list[i].total);
+	return rc;
+}
+
+bool engine_is_drained(struct engine *e)
+{
+	struct engine_status s;
+
+	engine_get_status(e, &s);
+	return s.pending_nodes <= s.blocked && !s.uploading;
+}
