@@ -222,6 +222,15 @@ void graph_add_drive(struct graph *g, struct buf *b)
 	pthread_mutex_unlock(&g->lock);
 }
 
+char *graph_copy_guarded(const char *s)
+{
+	char *copy = sodium_malloc(strlen(s) + 1);
+
+	if (copy)
+		strcpy(copy, s);
+	return copy;
+}
+
 struct http *graph_http(struct graph *g)
 {
 	return g->http;

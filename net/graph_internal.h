@@ -167,6 +167,9 @@ void graph_ref(struct graph *g);
 int graph_ref_running(struct graph *g);
 void graph_unref(struct graph *g);
 
+/* sodium_free() it. NULL: no memory. */
+char *graph_copy_guarded(const char *s);
+
 /* Same origin as base_url. */
 bool graph_is_own_url(const struct graph *g, const char *url);
 bool graph_is_china(const struct graph *g);

@@ -289,15 +289,6 @@ static void end_watch(struct graph *g)
 	g->bearer.watch = NULL;
 }
 
-static char *copy_guarded(const char *s)
-{
-	char *copy = sodium_malloc(strlen(s) + 1);
-
-	if (copy)
-		strcpy(copy, s);
-	return copy;
-}
-
 static void adopt_bearer(struct trip *t)
 {
 	struct graph_bearer *b = &t->g->bearer;
@@ -354,7 +345,7 @@ static void got_token(void *arg, int rc, const char *bearer)
 	struct trip *t = arg;
 
 	if (rc == 0) {
-		t->token = copy_guarded(bearer);
+		t->token = graph_copy_guarded(bearer);
 		if (!t->token)
 			rc = -ENOMEM;
 	}

@@ -41,6 +41,7 @@ struct upload_end {
 	long status;
 	const char *code;
 	bool offline;
+	int64_t wait_ms;               /* as in struct graph_answer */
 	const struct graph_item *item; /* NULL: none came, look (facts 5.2) */
 	uint64_t next;                 /* what the service has confirmed */
 };
@@ -70,9 +71,11 @@ struct upload_spec {
 	void *arg;
 };
 
-/* Strings are copied. Fragments start at 10 MiB, halve on broken requests and
- * 413, double on success up to 191 granules (62,586,880). Memory: at most
- * 1 MiB per upload. With `url` it asks the session first where to go on. */
+/* Gives up with RETRY_WAIT after ten minutes without progress. Strings are
+ * copied; *out_u is set before any callback comes. Fragments start at 10 MiB,
+ * halve on broken requests and 413, double on success up to 191 granules
+ * (62,586,880). Memory: at most 1 MiB per upload. With `url` it asks the
+ * session first where to go on. */
 int upload_start(const struct upload_spec *spec, struct upload **out_u);
 
 /* Bytes confirmed plus bytes of the fragment under way. */
@@ -83,13 +86,22 @@ uint64_t upload_sent(struct upload *u);
  * callbacks too. */
 void upload_cancel(struct upload *u);
 
-/* Stops early (`done` comes with -ECANCELED; the session stays alive at the
- * service), waits for `done`, frees. Not from a callback: there use
- * upload_release(), which frees after `done` has returned. */
+/* upload_cancel(), waits for `done`, frees. Not from a callback: there use
+ * upload_release(), which cancels too, and frees after `done` has returned. */
 void upload_free(struct upload *u);
 void upload_release(struct upload *u);
 
 /* DELETEs a session nobody will finish; fire and forget. */
 void upload_abandon(struct graph *g, const char *url);
+
+/* Makes the content of a session with defer_commit the item's (facts 5.4):
+ * POST to the session as Business has it, or, if that is refused, the PUT of
+ * personal drives by parent and name (`replace`: else a name that is taken is
+ * a 409; `etag`: If-Match, or NULL). One try; `done` comes once, on the network
+ * thread, as for graph_start(): the item is in its JSON. RETRY_LOOK: it may
+ * have happened; RETRY_WAIT: not yet, call again. */
+int upload_commit(struct graph *g, const char *url, const char *parent_id,
+                  const char *name, bool replace, const char *etag,
+                  graph_done_fn *done, void *arg);
 
 #endif

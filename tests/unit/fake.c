@@ -88,7 +88,7 @@ static bool serve_request(struct fake *f, int fd, struct buf *head,
 		pthread_mutex_unlock(&f->lock);
 		if (r.hang)
 			raw_wait_close(fd);
-		ok = r.status && !r.hang && send_reply(fd, &r);
+		ok = r.status && !r.hang && send_reply(fd, &r) && !r.close;
 	}
 	buf_done(&r.headers);
 	buf_done(&r.body);

@@ -29,6 +29,7 @@ struct fake_reply {
 	struct buf body;
 	size_t cut; /* cut the connection after so much of the body */
 	bool hang;  /* no answer until fake_stop() or the client leaves */
+	bool close; /* the connection, after the answer, without a word */
 };
 
 typedef void fake_answer_fn(void *arg, const struct fake_request *q,
