@@ -270,6 +270,12 @@ static bool stored_is_1(struct world *w)
 	return !strcmp(stored(w, "refresh"), "refresh-1");
 }
 
+/* Durable comes first, so callers may see it a moment later. */
+static bool given_is_1(struct world *w)
+{
+	return !strcmp(ask(w, NULL), "access-1");
+}
+
 static bool stored_is_2(struct world *w)
 {
 	return !strcmp(stored(w, "refresh"), "refresh-2");
@@ -388,8 +394,8 @@ static void test_early_refresh(void)
 	pass_s(56 * 60);
 	CHECK_EQ(signin_requests(w.s), 0); /* nobody asked */
 	CHECK_STR(ask(&w, NULL), "access-0");
-	until(stored_is_1, &w);
-	CHECK_STR(ask(&w, NULL), "access-1");
+	until(given_is_1, &w);
+	CHECK_STR(stored(&w, "refresh"), "refresh-1");
 	CHECK_EQ(signin_requests(w.s), 1);
 	end(&w);
 }
@@ -441,7 +447,7 @@ static void test_clock_jumps(void)
 	CHECK_EQ(signin_requests(w.s), 0);
 	jump_s(2 * YEAR_S);
 	CHECK_STR(ask(&w, NULL), "access-0"); /* and one refresh beside it */
-	until(stored_is_1, &w);
+	until(given_is_1, &w);
 	for (int i = 0; i < 50; i++)
 		CHECK_STR(ask(&w, NULL), "access-1");
 	jump_s(-YEAR_S);
