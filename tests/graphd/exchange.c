@@ -36,10 +36,10 @@ void exchange_free(struct exchange *x)
 
 	pthread_mutex_lock(&g->lock);
 	session_leave(g, &x->fragment);
-	if (x->begun) {
+	if (x->begun && x->req.route.place != PLACE_CONTROL) {
 		if (!x->answered)
 			stats_answer(g->stats, x->req.route.class, 0,
-			             x->in_bytes, 0);
+			             x->in_bytes);
 		stats_end(g->stats, x->req.route.class);
 		pthread_cond_broadcast(&g->event);
 	}
@@ -170,8 +170,8 @@ bool exchange_begin(struct exchange *x, const char *method, int fd, bool https,
 	pthread_mutex_lock(&g->lock);
 	fill_request(x);
 	x->begun = true;
-	stats_begin(g->stats, x->req.route.class);
 	if (x->req.route.place != PLACE_CONTROL) {
+		stats_begin(g->stats, x->req.route.class);
 		note_form(x);
 		fault_match(g, &x->req, &x->hit);
 	}
@@ -311,8 +311,8 @@ static void locked_part(struct exchange *x)
 	gate_note_answer(g, &x->out);
 	x->answered = true;
 	stats_answer(g->stats, x->req.route.class,
-	             x->hit.drop == DROP_AFTER ? 0 : x->out.status, x->in_bytes,
-	             x->out.fd >= 0 ? x->out.fd_len : x->out.body.len);
+	             x->hit.drop == DROP_AFTER ? 0 : x->out.status,
+	             x->in_bytes);
 	graphd_settle(g);
 }
 

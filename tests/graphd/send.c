@@ -6,14 +6,19 @@
 
 #include "net/clock.h"
 #include "tests/graphd/must.h"
+#include "tests/graphd/stats.h"
 #include "tests/graphd/wire.h"
 
 #define BLOCK      (256 << 10)
 #define SLOW_BLOCK (16 << 10) /* so that a limited line flows evenly */
 
-/* A body that is read piece by piece. It outlives the exchange. */
+/* A body that is read piece by piece: files always (which is also faster than
+ * sendfile() on loopback), so that what a client didn't take isn't counted. It
+ * outlives the exchange. */
 struct stream {
+	struct graphd *g;
 	struct wire *wire;
+	enum route_class class;
 	int client_fd;
 	int fd; /* -1: `text` */
 	uint64_t off, len;
@@ -35,6 +40,13 @@ static void limit_to(size_t *max, uint64_t pos, int64_t at)
 {
 	if (at > (int64_t)pos && *max > (uint64_t)at - pos)
 		*max = (size_t)((uint64_t)at - pos);
+}
+
+static void count(struct stream *s, ssize_t n)
+{
+	pthread_mutex_lock(&s->g->lock);
+	stats_out(s->g->stats, s->class, (uint64_t)n);
+	pthread_mutex_unlock(&s->g->lock);
 }
 
 static ssize_t on_read(void *arg, uint64_t pos, char *buf, size_t max)
@@ -67,6 +79,7 @@ static ssize_t on_read(void *arg, uint64_t pos, char *buf, size_t max)
 		return MHD_CONTENT_READER_END_WITH_ERROR;
 	if (!wire_pass(s->wire, s->client_fd, WIRE_DOWN, (uint64_t)n))
 		return MHD_CONTENT_READER_END_WITH_ERROR;
+	count(s, n);
 	return n;
 }
 
@@ -92,7 +105,9 @@ static struct MHD_Response *make_stream(struct exchange *x, bool limited)
 {
 	struct stream *s = must_alloc(sizeof(*s));
 
+	s->g = x->g;
 	s->wire = x->g->wire;
+	s->class = x->req.route.class;
 	s->client_fd = x->fd;
 	s->truncate_at = x->hit.truncate_at;
 	s->corrupt_at = x->hit.corrupt_at;
@@ -113,22 +128,17 @@ static struct MHD_Response *make_response(struct exchange *x)
 {
 	struct answer *out = &x->out;
 	bool limited = wire_is_limited(x->g->wire, WIRE_DOWN) &&
-	               x->req.route.place != PLACE_CONTROL;
+		       x->req.route.place != PLACE_CONTROL;
 	uint64_t len = out->fd >= 0 ? out->fd_len : out->body.len;
-	struct MHD_Response *r;
-	void *text;
-	size_t n;
+	size_t n = out->body.len;
+	char *text;
 
-	if (len && (limited || is_spoiled(x)))
+	if (len && (out->fd >= 0 || limited || is_spoiled(x)))
 		return make_stream(x, limited || x->hit.bytes_per_s);
-	if (out->fd >= 0 && len) {
-		r = MHD_create_response_from_fd_at_offset64(len, out->fd,
-		                                            out->fd_off);
-		out->fd = -1;
-		return r;
-	}
-	n = out->body.len;
 	text = buf_steal(&out->body);
+	pthread_mutex_lock(&x->g->lock);
+	stats_out(x->g->stats, x->req.route.class, n);
+	pthread_mutex_unlock(&x->g->lock);
 	return MHD_create_response_from_buffer(n, text, MHD_RESPMEM_MUST_FREE);
 }
 

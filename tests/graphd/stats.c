@@ -76,16 +76,20 @@ void stats_begin(struct stats *s, enum route_class class)
 }
 
 void stats_answer(struct stats *s, enum route_class class, int status,
-                  uint64_t in_bytes, uint64_t out_bytes)
+                  uint64_t in_bytes)
 {
 	struct per_class *c = &s->classes[class];
 
 	c->done++;
 	c->ok += status >= 200 && status < 400;
 	c->in_bytes += in_bytes;
-	c->out_bytes += out_bytes;
 	if (counts(class) && status >= 0 && status < MAX_STATUSES)
 		s->statuses[status]++;
+}
+
+void stats_out(struct stats *s, enum route_class class, uint64_t bytes)
+{
+	s->classes[class].out_bytes += bytes;
 }
 
 void stats_end(struct stats *s, enum route_class class)

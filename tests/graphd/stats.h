@@ -18,12 +18,13 @@ struct stats *stats_new(void);
 void stats_free(struct stats *s);
 void stats_reset(struct stats *s);
 
-/* A request came in, got its answer (status 0: it was cut off), and is over.
- * The answer counts before it is sent, so that whoever has it finds it
- * counted. */
+/* A request came in, got its answer (status 0: it was cut off), sends a piece
+ * of its body, and is over. All count before they are sent, so that whoever has
+ * an answer finds it counted. */
 void stats_begin(struct stats *s, enum route_class class);
 void stats_answer(struct stats *s, enum route_class class, int status,
-                  uint64_t in_bytes, uint64_t out_bytes);
+                  uint64_t in_bytes);
+void stats_out(struct stats *s, enum route_class class, uint64_t bytes);
 void stats_end(struct stats *s, enum route_class class);
 /* A part of a batch. */
 void stats_part(struct stats *s, enum route_class class, int status);
