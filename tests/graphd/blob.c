@@ -19,7 +19,7 @@
 
 struct blob_store {
 	char *dir;
-	bool temporary, sha1;
+	bool temporary, sha1, frozen;
 	_Atomic uint64_t next_num;
 };
 
@@ -102,6 +102,11 @@ void blob_store_close(struct blob_store *s)
 	free(s);
 }
 
+void blob_store_freeze(struct blob_store *s)
+{
+	s->frozen = true;
+}
+
 const char *blob_store_dir(const struct blob_store *s)
 {
 	return s->dir;
@@ -128,15 +133,22 @@ struct blob *blob_ref(struct blob *b)
 	return b;
 }
 
-void blob_unref(struct blob_store *s, struct blob *b)
+static void remove_file(struct blob_store *s, uint64_t num)
 {
 	char *path;
 
-	if (!b || --b->refs)
+	if (s->frozen)
 		return;
-	path = path_of(s, b->num);
+	path = path_of(s, num);
 	unlink(path);
 	free(path);
+}
+
+void blob_unref(struct blob_store *s, struct blob *b)
+{
+	if (!b || --b->refs)
+		return;
+	remove_file(s, b->num);
 	free(b);
 }
 
@@ -254,15 +266,10 @@ struct draft *draft_ref(struct draft *d)
 
 void draft_free(struct draft *d)
 {
-	char *path;
-
 	if (!d || atomic_fetch_sub(&d->refs, 1) > 1)
 		return;
-	if (!d->taken) {
-		path = path_of(d->store, d->num);
-		unlink(path);
-		free(path);
-	}
+	if (!d->taken)
+		remove_file(d->store, d->num);
 	pthread_mutex_destroy(&d->lock);
 	close(d->fd);
 	free(d);
@@ -375,7 +382,8 @@ struct blob *draft_take(struct draft *d)
 	b->num = d->num;
 	b->size = d->kept;
 	b->refs = 1;
-	if (d->size != d->kept && ftruncate(d->fd, (off_t)d->kept) < 0)
+	/* Dropped fragments may have left more behind. */
+	if (ftruncate(d->fd, (off_t)d->kept) < 0)
 		must_ok(-errno, "content file");
 	quickxor_final(&d->at_kept, hash);
 	quickxor_to_text(hash, b->quickxor);

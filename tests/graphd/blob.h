@@ -30,6 +30,9 @@ struct blob {
  * blob_store_close(). `sha1`: compute those too (reads each content twice). */
 int blob_store_open(const char *dir, bool sha1, struct blob_store **out_s);
 void blob_store_close(struct blob_store *s);
+/* Files stay from now on, whatever is freed: the store is about to be closed
+ * and may be opened again. */
+void blob_store_freeze(struct blob_store *s);
 const char *blob_store_dir(const struct blob_store *s);
 
 /* A known content of a store that was opened again. The draft of a session

@@ -66,13 +66,12 @@ void drive_free_shown(struct item_shown *s, struct blob_store *blobs)
 	free(s);
 }
 
-/* The files stay: blobs that are still referred to are not unlinked here. */
-static void free_item(struct item *item)
+static void free_item(struct drive *d, struct item *item)
 {
-	if (item->before) {
-		free(item->before->name);
-		free(item->before);
-	}
+	for (size_t i = 0; i < item->nversions; i++)
+		blob_unref(d->blobs, item->versions[i].blob);
+	blob_unref(d->blobs, item->blob);
+	drive_free_shown(item->before, d->blobs);
 	free(item->versions);
 	free(item->description);
 	free(item->name);
@@ -84,9 +83,10 @@ void drive_free(struct drive *d)
 {
 	if (!d)
 		return;
+	blob_store_freeze(d->blobs);
 	for (struct item *item = d->oldest, *next; item; item = next) {
 		next = item->newer;
-		free_item(item);
+		free_item(d, item);
 	}
 	strmap_free(d->by_id);
 	strmap_free(d->by_name);

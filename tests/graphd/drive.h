@@ -108,7 +108,7 @@ struct drive {
 /* An empty drive with its root. `quota_bytes` 0: unlimited and unknown. */
 struct drive *drive_new(enum drive_kind kind, struct blob_store *blobs,
                         int64_t quota_bytes, int64_t now_ns);
-void drive_free(struct drive *d);
+void drive_free(struct drive *d); /* freezes the store first */
 
 /* NULL if there is no such live item. Ids are case-sensitive; "root" is one.
  * Names are compared by their fold. */

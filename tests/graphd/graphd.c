@@ -233,7 +233,7 @@ void graphd_free(struct graphd *g)
 	if (!g)
 		return;
 	persist_close(g);
-	sessions_free(g->sessions);
+	sessions_free(g);
 	copies_free(g->copies);
 	drive_free(g->drive);
 	blob_store_close(g->blobs);

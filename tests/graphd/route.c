@@ -367,13 +367,11 @@ static bool is_version(const char *s)
 /* Reserved characters that must be escaped stand behind a colon (2.1). */
 static bool has_raw(const char *target)
 {
-	const char *colon = strchr(target, ':');
-	size_t len = colon ? strcspn(colon, "?") : 0;
+	const char *end = strchrnul(target, '?');
+	const char *c = memchr(target, ':', (size_t)(end - target));
 
-	for (size_t i = 0; i < len; i++) {
-		unsigned char c = (unsigned char)colon[i];
-
-		if (!isalnum(c) && !strchr("-._~%/:", c))
+	for (; c && c < end; c++) {
+		if (!isalnum((unsigned char)*c) && !strchr("-._~%/:", *c))
 			return true;
 	}
 	return false;

@@ -28,17 +28,15 @@ void session_free(struct session *s)
 	free(s);
 }
 
-/* Blobs of unfinished sessions are freed with the store's files. */
-void sessions_free(struct sessions *all)
+void sessions_free(struct graphd *g)
 {
-	if (!all)
+	if (!g->sessions)
 		return;
-	for (struct session *s = all->first, *next; s; s = next) {
-		next = s->next;
-		free(s->blob);
-		session_free(s);
-	}
-	free(all);
+	if (g->blobs)
+		blob_store_freeze(g->blobs);
+	while (g->sessions->first)
+		session_drop(g, g->sessions->first);
+	free(g->sessions);
 }
 
 struct session *session_find(struct graphd *g, const char *guid)

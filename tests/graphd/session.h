@@ -15,7 +15,7 @@
 struct sessions;
 
 struct sessions *sessions_new(void);
-void sessions_free(struct sessions *s);
+void sessions_free(struct graphd *g); /* the files stay */
 
 /* POST .../createUploadSession */
 void session_open(struct graphd *g, const struct request *req,
