@@ -145,6 +145,13 @@ static struct item *check_target(struct graphd *g, const char *target,
 	return same ? item : NULL;
 }
 
+struct item *download_item(struct graphd *g, const char *target)
+{
+	struct token t;
+
+	return check_target(g, target, &t);
+}
+
 static struct blob *content_of(const struct item *item, unsigned long long n)
 {
 	if (!n || n == item->version_n)

@@ -12,6 +12,9 @@
 char *download_url(struct graphd *g, const struct item *item,
                    const struct version *version, int64_t now_ns);
 
+/* The item a download URL (path and query) is for; NULL: not genuine. */
+struct item *download_item(struct graphd *g, const char *target);
+
 /* GET .../content: 302, 304, or an error. */
 void download_content(struct graphd *g, const struct request *req,
                       struct answer *out);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "net/json.h"
+#include "tests/graphd/download.h"
 #include "tests/graphd/fault_internal.h"
 #include "tests/graphd/must.h"
 #include "tests/graphd/session.h"
@@ -182,7 +183,9 @@ static char *subject(struct graphd *g, const struct request *req)
 	}
 	if (r->place == PLACE_SESSION)
 		return session_name(g, req->target);
-	if (r->base == BASE_ID)
+	if (r->place == PLACE_DOWNLOAD)
+		item = download_item(g, req->target);
+	else if (r->base == BASE_ID)
 		item = drive_find_any(g->drive, r->id);
 	return must_copy(item ? item->name : "");
 }

@@ -15,29 +15,50 @@
 
 enum member_type { INT, BOOL, TEXT, ANY };
 
+/* Texts with few values: those, between bars. */
 static const struct {
 	const char *name;
 	enum member_type type;
+	const char *values;
 } members[] = {
-	{ "status", INT },      { "code", TEXT },    { "inner", TEXT },
-	{ "retry_after", ANY }, { "headers", ANY },  { "effect", BOOL },
-	{ "drop", TEXT },       { "drop_at", INT },  { "reset", BOOL },
-	{ "delay_ms", INT },    { "stall_ms", INT }, { "stall_at", INT },
-	{ "truncate", INT },    { "corrupt", INT },  { "bytes_per_s", INT },
-	{ "body", ANY },        { "size", INT },     { "type", TEXT },
-	{ "expire", TEXT },     { "hash", TEXT },    { "range", TEXT },
-	{ "bump_tag", BOOL },
+	{ "status", INT, NULL },
+	{ "code", TEXT, NULL },
+	{ "inner", TEXT, NULL },
+	{ "retry_after", ANY, NULL },
+	{ "headers", ANY, NULL },
+	{ "effect", BOOL, NULL },
+	{ "drop", TEXT, "|before|after|" },
+	{ "drop_at", INT, NULL },
+	{ "reset", BOOL, NULL },
+	{ "delay_ms", INT, NULL },
+	{ "stall_ms", INT, NULL },
+	{ "stall_at", INT, NULL },
+	{ "truncate", INT, NULL },
+	{ "corrupt", INT, NULL },
+	{ "bytes_per_s", INT, NULL },
+	{ "body", ANY, NULL },
+	{ "size", INT, NULL },
+	{ "type", TEXT, NULL },
+	{ "expire", TEXT, "|session|session_token|url|access|" },
+	{ "hash", TEXT, "|none|wrong|" },
+	{ "range", TEXT, "|ignore|shift|" },
+	{ "bump_tag", BOOL, NULL },
 };
 
-static bool fits(const cJSON *m, enum member_type type)
+static bool fits(const cJSON *m, enum member_type type, const char *values)
 {
+	char quoted[40];
+
 	switch (type) {
 	case INT:
 		return cJSON_IsNumber(m);
 	case BOOL:
 		return cJSON_IsBool(m);
 	case TEXT:
-		return cJSON_IsString(m);
+		if (!cJSON_IsString(m) || !values)
+			return cJSON_IsString(m);
+		snprintf(quoted, sizeof(quoted), "|%s|", m->valuestring);
+		return strstr(values, quoted) != NULL;
 	case ANY:
 		break;
 	}
@@ -53,7 +74,7 @@ const char *fault_check_action(const cJSON *action)
 
 		for (size_t i = 0; i < sizeof(members) / sizeof(*members); i++)
 			ok |= !strcmp(members[i].name, m->string) &&
-			      fits(m, members[i].type);
+			      fits(m, members[i].type, members[i].values);
 		if (!ok)
 			return m->string;
 	}

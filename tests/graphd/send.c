@@ -128,7 +128,7 @@ static struct MHD_Response *make_response(struct exchange *x)
 {
 	struct answer *out = &x->out;
 	bool limited = wire_is_limited(x->g->wire, WIRE_DOWN) &&
-		       x->req.route.place != PLACE_CONTROL;
+	               x->req.route.place != PLACE_CONTROL;
 	uint64_t len = out->fd >= 0 ? out->fd_len : out->body.len;
 	size_t n = out->body.len;
 	char *text;
