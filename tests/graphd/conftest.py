@@ -15,18 +15,18 @@ def any_kind(request):
     """Every kind of drive in turn."""
     server = rig.Graphd(kind=request.param)
     yield server
-    server.stop()
+    assert server.stop() in (0, None)
 
 
 @pytest.fixture
 def business():
     server = rig.Graphd(kind="business")
     yield server
-    server.stop()
+    assert server.stop() in (0, None)
 
 
 @pytest.fixture
 def personal():
     server = rig.Graphd(kind="personal")
     yield server
-    server.stop()
+    assert server.stop() in (0, None)

@@ -12,6 +12,7 @@
 #include "tests/graphd/download.h"
 #include "tests/graphd/fault.h"
 #include "tests/graphd/ids.h"
+#include "tests/graphd/drive_json.h"
 #include "tests/graphd/item_json.h"
 #include "tests/graphd/list.h"
 #include "tests/graphd/locate.h"
@@ -60,7 +61,7 @@ static void handle_drive(struct graphd *g, const struct request *req,
 		             "There is no such drive.");
 		return;
 	}
-	drive = item_json_drive(g);
+	drive = drive_json(g);
 	item_json_select(drive, query_get(&req->query, "select"));
 	answer_json(out, 200, drive);
 }

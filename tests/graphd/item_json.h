@@ -1,4 +1,4 @@
-/* tests/graphd/item_json.h -- driveItems and drives as JSON, by dialect.
+/* tests/graphd/item_json.h -- driveItems as JSON, by dialect.
  *
  * Source: facts/graph.md 2.3 to 2.6, graph-examples/item-*. Threads: lock. */
 #ifndef NMB_TESTS_GRAPHD_ITEM_JSON_H
@@ -17,9 +17,6 @@ cJSON *item_json(struct graphd *g, const struct request *req, struct item *item,
 
 /* Drops what $select doesn't name. */
 void item_json_select(cJSON *item, const char *select);
-
-cJSON *item_json_drive(struct graphd *g);
-cJSON *item_json_user(struct graphd *g, bool with_application);
 
 /* Answers with the item, context and all; $select and $expand=children are
  * heeded. */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/graphd/drive_json.h"
 #include "tests/graphd/item_json.h"
 #include "tests/graphd/locate.h"
 #include "tests/graphd/must.h"
@@ -258,7 +259,7 @@ void list_drives(struct graphd *g, const struct request *req,
 
 	(void)req;
 	if (!g->quirks.me_drives_empty)
-		cJSON_AddItemToArray(value, item_json_drive(g));
+		cJSON_AddItemToArray(value, drive_json(g));
 	answer_json(out, 200, page);
 }
 

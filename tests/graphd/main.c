@@ -21,7 +21,7 @@ static const char usage[] =
 	"usage: graphd [options]\n"
 	"  --port N            0 (default): any free one\n"
 	"  --kind K            personal, personal-migrated, business "
-        "(default)\n"
+	"(default)\n"
 	"  --data DIR          keep the drive there over restarts\n"
 	"  --quota BYTES       size of the drive; 0: unlimited\n"
 	"  --tls CERT KEY      HTTPS with these PEM files\n"
@@ -30,12 +30,12 @@ static const char usage[] =
 	"  --listen ADDRESS    instead of 127.0.0.1 and 127.0.0.2\n"
 	"  --page-size N       of listings and delta\n"
 	"  --tolerant          serve bearers on content URLs, as real hosts "
-        "may\n"
+	"may\n"
 	"  --sha1              items have sha1Hash too\n"
 	"  --quirk NAME=N      see quirks.h\n"
 	"  --verbose           log to standard error\n"
 	"When ready it prints one line of JSON with its URLs. SIGTERM ends "
-        "it.\n";
+	"it.\n";
 
 struct settings {
 	struct graphd_options opt;
@@ -210,15 +210,6 @@ static void announce(struct graphd *g, const char *scheme, const char *host,
 	fflush(stdout);
 }
 
-/* The port is known only now. */
-static void set_content_url(struct graphd *g, const char *scheme, uint16_t port)
-{
-	if (g->content_url)
-		return;
-	g->content_url =
-		must_printf("%s://%s:%u", scheme, CONTENT_ADDRESS, port);
-}
-
 static int serve(struct settings *s, const sigset_t *signals)
 {
 	const char *scheme = s->cert_file ? "https" : "http";
@@ -228,24 +219,27 @@ static int serve(struct settings *s, const sigset_t *signals)
 	uint16_t port;
 	int rc, sig;
 
-	rc = graphd_new(&s->opt, &g);
-	if (rc < 0)
-		fail("can't start", strerror(-rc));
-	apply_quirks(g, s);
 	if (s->cert_file) {
 		s->server.cert = cert = read_file(s->cert_file);
 		s->server.key = key = read_file(s->key_file);
 	}
-	if (s->server.port)
-		set_content_url(g, scheme, s->server.port);
-	rc = server_start(g, &s->server, &server, &port);
+	rc = graphd_new(&s->opt, &g);
+	if (rc < 0)
+		fail("can't start", strerror(-rc));
+	apply_quirks(g, s);
+	rc = server_bind(&s->server, &server, &port);
 	if (rc < 0)
 		fail("can't listen", strerror(-rc));
-	set_content_url(g, scheme, port);
+	if (!g->content_url)
+		g->content_url = must_printf("%s://%s:%u", scheme,
+		                             CONTENT_ADDRESS, port);
+	rc = server_start(server, g);
+	if (rc < 0)
+		fail("can't serve", "are the certificate and its key good?");
 	announce(g, scheme, s->addresses[0], port);
 	sigwait(signals, &sig);
 	graphd_stop(g);
-	server_stop(server);
+	server_free(server);
 	graphd_free(g);
 	free(cert);
 	free(key);

@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import signal
+import ssl
 import subprocess
 import time
 import urllib.parse
@@ -40,8 +41,9 @@ class Answer:
 
 
 class Graphd:
-    def __init__(self, *options, kind="business"):
+    def __init__(self, *options, kind="business", ca=None):
         self.options = list(options)
+        self.tls = ssl.create_default_context(cafile=ca) if ca else None
         self.kind = kind
         self.port = 0
         self.process = None
@@ -83,7 +85,10 @@ class Graphd:
             headers.setdefault("Content-Type", "application/json")
         parts = urllib.parse.urlsplit(url)
         target = url.split(parts.netloc, 1)[1]  # byte for byte
-        connection = http.client.HTTPConnection(parts.netloc, timeout=60)
+        connection = http.client.HTTPSConnection(
+            parts.netloc, timeout=60, context=self.tls) \
+            if parts.scheme == "https" else \
+            http.client.HTTPConnection(parts.netloc, timeout=60)
         try:
             connection.request(method, target, body, headers)
             answer = connection.getresponse()

@@ -25,9 +25,12 @@
 
 struct server {
 	struct graphd *g;
+	const struct server_options *opt;
 	bool https;
+	int fds[MAX_LISTENERS]; /* until their daemons own them */
+	size_t nfds;
 	struct MHD_Daemon *daemons[MAX_LISTENERS];
-	size_t n;
+	size_t ndaemons;
 };
 
 /* ---- callbacks
@@ -177,12 +180,61 @@ static int listen_on(const char *address, uint16_t port, int *out_fd,
 	return 0;
 }
 
-static struct MHD_Daemon *start_one(struct server *s,
-                                    const struct server_options *opt, int fd)
+static void close_all(struct server *s)
 {
+	for (size_t i = s->ndaemons; i < s->nfds; i++)
+		close(s->fds[i]);
+	s->nfds = 0;
+}
+
+static int bind_all(struct server *s, uint16_t *port)
+{
+	int rc = 0;
+
+	for (size_t i = 0; s->opt->addresses[i] && i < MAX_LISTENERS; i++) {
+		rc = listen_on(s->opt->addresses[i], *port, &s->fds[s->nfds],
+		               port);
+		if (rc < 0)
+			break;
+		s->nfds++;
+	}
+	if (rc < 0)
+		close_all(s);
+	return rc;
+}
+
+int server_bind(const struct server_options *opt, struct server **out_s,
+                uint16_t *out_port)
+{
+	struct server *s = must_alloc(sizeof(*s));
+	uint16_t port = opt->port;
+	int rc;
+
+	s->opt = opt;
+	s->https = opt->cert != NULL;
+	rc = bind_all(s, &port);
+	/* With port 0 the first listener picks one that may be taken on the
+	 * other addresses: then another. */
+	for (int tries = 0; rc == -EADDRINUSE && !opt->port && tries < 20;
+	     tries++) {
+		port = 0;
+		rc = bind_all(s, &port);
+	}
+	if (rc < 0) {
+		free(s);
+		return rc;
+	}
+	*out_s = s;
+	*out_port = port;
+	return 0;
+}
+
+static struct MHD_Daemon *start_one(struct server *s, int fd)
+{
+	const struct server_options *opt = s->opt;
 	unsigned flags = MHD_USE_THREAD_PER_CONNECTION |
 	                 MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL |
-	                 MHD_USE_ERROR_LOG | (opt->cert ? MHD_USE_TLS : 0);
+	                 MHD_USE_ERROR_LOG | (s->https ? MHD_USE_TLS : 0);
 
 	/* clang-format off */
 	return MHD_start_daemon(
@@ -197,69 +249,30 @@ static struct MHD_Daemon *start_one(struct server *s,
 		MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
 		MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
 		MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
-		opt->cert ? MHD_OPTION_HTTPS_MEM_CERT : MHD_OPTION_END,
+		s->https ? MHD_OPTION_HTTPS_MEM_CERT : MHD_OPTION_END,
 		opt->cert, MHD_OPTION_HTTPS_MEM_KEY, opt->key,
 		MHD_OPTION_END);
 	/* clang-format on */
 }
 
-static int add_listener(struct server *s, const struct server_options *opt,
-                        const char *address, uint16_t *port)
+int server_start(struct server *s, struct graphd *g)
 {
-	int fd = -1, rc;
-
-	rc = listen_on(address, *port, &fd, port);
-	if (rc < 0)
-		return rc;
-	s->daemons[s->n] = start_one(s, opt, fd);
-	if (!s->daemons[s->n]) {
-		close(fd);
-		return -EINVAL;
-	}
-	s->n++;
-	return 0;
-}
-
-static void stop_all(struct server *s)
-{
-	for (size_t i = 0; i < s->n; i++)
-		MHD_stop_daemon(s->daemons[i]);
-	s->n = 0;
-}
-
-int server_start(struct graphd *g, const struct server_options *opt,
-                 struct server **out_s, uint16_t *out_port)
-{
-	struct server *s = must_alloc(sizeof(*s));
-	uint16_t port = 0;
-	int rc = 0;
-
 	s->g = g;
-	s->https = opt->cert != NULL;
-	/* With port 0 the first listener picks one that may be taken on the
-	 * other addresses: then another. */
-	for (int tries = 0; tries < 20; tries++) {
-		port = opt->port;
-		rc = 0;
-		for (size_t i = 0; rc == 0 && opt->addresses[i]; i++)
-			rc = add_listener(s, opt, opt->addresses[i], &port);
-		if (rc != -EADDRINUSE || opt->port)
-			break;
-		stop_all(s);
+	for (size_t i = 0; i < s->nfds; i++) {
+		s->daemons[i] = start_one(s, s->fds[i]);
+		if (!s->daemons[i])
+			return -EINVAL;
+		s->ndaemons++;
 	}
-	if (rc < 0) {
-		server_stop(s);
-		return rc;
-	}
-	*out_s = s;
-	*out_port = port;
 	return 0;
 }
 
-void server_stop(struct server *s)
+void server_free(struct server *s)
 {
 	if (!s)
 		return;
-	stop_all(s);
+	for (size_t i = 0; i < s->ndaemons; i++)
+		MHD_stop_daemon(s->daemons[i]);
+	close_all(s);
 	free(s);
 }

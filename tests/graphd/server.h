@@ -17,10 +17,12 @@ struct server_options {
 	const char *cert, *key;       /* PEM texts; NULL: plain HTTP */
 };
 
-/* 0 or -Exxx; the port is in *out_port. */
-int server_start(struct graphd *g, const struct server_options *opt,
-                 struct server **out_s, uint16_t *out_port);
+/* Takes the addresses; the port is in *out_port. 0 or -Exxx. */
+int server_bind(const struct server_options *opt, struct server **out_s,
+                uint16_t *out_port);
+/* Answers from now on. 0 or -Exxx. */
+int server_start(struct server *s, struct graphd *g);
 /* Ends all requests (graphd_stop() comes first) and frees. */
-void server_stop(struct server *s);
+void server_free(struct server *s);
 
 #endif

@@ -3,6 +3,8 @@ the control interface (control.h)."""
 
 import base64
 import http.client
+import shutil
+import subprocess
 import threading
 import time
 import urllib.parse
@@ -559,3 +561,23 @@ def test_sign_in(personal):
     assert g.get("/me/drive").status == 200
     assert g.request("HEAD", g.info["login_url"] + "/").status == 200
     assert g.stats()["login"]["approved"] == 1
+
+
+def test_tls(tmp_path):
+    """HTTPS with a given certificate; content URLs follow."""
+    if not shutil.which("openssl"):
+        pytest.skip("no openssl")
+    cert, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes",
+                    "-keyout", key, "-out", cert, "-days", "2", "-subj",
+                    "/CN=localhost", "-addext",
+                    "subjectAltName=IP:127.0.0.1,IP:127.0.0.2"],
+                   check=True, capture_output=True)
+    g = rig.Graphd("--tls", cert, key, ca=cert)
+    data = rig.pattern(3_000_000)
+    assert g.put("f", data).status == 201
+    item = g.get(g.drive + "/root:/f").json
+    url = item["@microsoft.graph.downloadUrl"]
+    assert url.startswith("https://127.0.0.2:")
+    assert g.request("GET", url).body == data
+    assert g.stop() == 0

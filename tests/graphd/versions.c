@@ -6,6 +6,7 @@
 
 #include "net/clock.h"
 #include "tests/graphd/download.h"
+#include "tests/graphd/drive_json.h"
 #include "tests/graphd/item_json.h"
 #include "tests/graphd/list.h"
 #include "tests/graphd/locate.h"
@@ -55,7 +56,7 @@ static cJSON *version_json(struct graphd *g, const struct request *req,
 	clock_format_rfc3339(v->modified_ns, 0, text);
 	cJSON_AddStringToObject(o, "lastModifiedDateTime", text);
 	cJSON_AddNumberToObject(o, "size", (double)v->blob->size);
-	cJSON_AddItemToObject(o, "lastModifiedBy", item_json_user(g, false));
+	cJSON_AddItemToObject(o, "lastModifiedBy", drive_json_user(g, false));
 	if (g->quirks.version_urls && !current) {
 		url = download_url(g, item, v, req->now_ns);
 		cJSON_AddStringToObject(o, "@microsoft.graph.downloadUrl", url);
