@@ -82,7 +82,8 @@ struct codec_ops {
 	void (*reader_range)(struct codec_reader *r, uint64_t idx,
 	                     uint64_t *out_off, uint64_t *out_len);
 	/* Opens one chunk; `out` takes CHUNK_SIZE. Plaintext bytes, or -EBADMSG
-	 * (damaged), -EACCES (not for this key). */
+	 * (damaged), -EACCES (not for this key). By several threads at once
+	 * once reader_needs() said 0. */
 	ssize_t (*reader_open)(struct codec_reader *r, uint64_t idx,
 	                       const void *sealed, size_t len, void *out);
 	/* Plaintext size, true once reader_needs() said 0. */

@@ -7,8 +7,9 @@
  * writing runs behind (HTTP_PRIO_BULK). Every chunk is opened on a worker,
  * stored with content_store_chunk() and wakes who waits for it, as it arrives.
  *
- * If the base was replaced on the server meanwhile, the missing chunks come
- * from /versions; if they can't, waiters get -ESTALE and the node is told so
+ * A tag that moved: the engine looks (`outdated`) and notes the new tag if the
+ * content is the same; then the fetch goes on. If the base was replaced, who
+ * waits gets -ESTALE, and a file with changes of its own is told so
  * (`broken`).
  *
  * Threads: any. `wake` runs on a worker with no lock held. */
@@ -24,10 +25,12 @@ struct content;
 struct fetch;
 struct fetch_wait; /* one who waits */
 struct graph;
+struct store;
 struct work;
 
 struct fetch_options {
 	struct graph *graph;
+	struct store *store; /* which tag a node's item has by now */
 	struct work *work;
 	const struct codec *codec;
 	void *arg;

@@ -1,0 +1,108 @@
+/* fs/fetch_internal.h -- between fetch.c (who waits, streams) and
+ * fetch_range.c (what is on the wire).
+ *
+ * Everything is guarded by fetch.lock (LOCK_LEAF), unless it says otherwise. A
+ * stream is planned on a worker by one *pump* at a time, which looks into the
+ * content (a lock that comes before ours) without holding ours. */
+#ifndef NMB_FETCH_INTERNAL_H
+#define NMB_FETCH_INTERNAL_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "fs/cfile.h"
+#include "fs/fetch.h"
+#include "net/http.h"
+
+struct codec_reader;
+struct download;
+struct download_range;
+
+#define FETCH_WINDOW_MIN 4u   /* chunks ahead of a sequential reader... */
+#define FETCH_WINDOW_MAX 512u /* ...doubling up to 32 MiB */
+#define FETCH_RANGE_MAX  128u /* chunks of one request: 8 MiB */
+#define FETCH_RANGES     6u   /* requests of one stream at a time */
+#define FETCH_PIECES     96u  /* chunks between network and disk */
+
+struct fetch_wait {
+	struct fetch_wait *next;
+	struct stream *stream;
+	uint64_t first, last; /* chunks */
+	int64_t until_ms;
+	fetch_wake_fn *wake;
+	void *arg;
+	bool given_up;
+};
+
+struct range {
+	struct range *next;
+	struct stream *stream;
+	struct download_range *req; /* NULL once it ended */
+	uint64_t idx, end;          /* chunks [idx, end) still to come */
+	uint8_t *buf;               /* the sealed chunk that is arriving */
+	size_t len, want;
+	bool meta;   /* bytes for the reader itself, not chunks */
+	uint64_t at; /* of meta bytes */
+	bool paused, ended;
+	unsigned pieces; /* chunks handed to workers and not yet stored */
+};
+
+struct stream {
+	struct stream *next;
+	struct fetch *fetch;
+	struct content *content;      /* a reference */
+	struct cfile base;            /* as it was when the stream began */
+	char etag[NODE_ETAG_MAX + 1]; /* of the download; base.base_etag guards
+	                               * the content */
+	struct codec_reader *reader;  /* the pump's until ready */
+	bool ready;
+	struct download *download;
+	struct fetch_wait *waits;
+	struct range *ranges;
+	unsigned nranges;
+	uint64_t window, ahead; /* chunks; read-ahead goes up to `ahead` */
+	uint64_t seq;           /* the chunk a sequential reader asks next */
+	bool hydrate;
+	struct hydrate_wait *hydrate_waits;
+	bool pumping, again;
+	int rc;                    /* the stream is over with that */
+	unsigned stale;            /* how often another version was met */
+	bool resting;              /* waits for the engine to look */
+	struct http_timer *linger; /* idle, kept a while for its URL */
+	unsigned refs;             /* ranges, pump, timers */
+};
+
+struct hydrate_wait {
+	struct hydrate_wait *next;
+	fetch_wake_fn *done;
+	void *arg;
+};
+
+struct fetch {
+	struct fetch_options opt;
+	pthread_mutex_t lock; /* LOCK_LEAF */
+	pthread_cond_t idle;
+	struct stream *streams;
+	unsigned nstreams;
+	unsigned pieces;
+	bool stop, ticking;
+	unsigned timers;
+	uint64_t bytes;
+};
+
+/* Wakes a pump for the stream, on a worker. */
+void fetch_pump_locked(struct stream *s);
+
+/* The pump's part: starts requests for chunks [first, last]. -Exxx ends the
+ * stream. */
+int fetch_start_range(struct stream *s, uint64_t first, uint64_t end,
+                      enum http_prio prio);
+int fetch_start_meta(struct stream *s, uint64_t off, uint64_t len);
+
+/* A chunk is stored, a range ended: rc as of download_done_fn. */
+void fetch_range_ended(struct stream *s, int rc);
+
+void fetch_stream_unref_locked(struct stream *s);
+
+#endif

@@ -1,0 +1,330 @@
+#include "fs/fetch_internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/codec.h"
+#include "fs/content.h"
+#include "fs/lock.h"
+#include "net/download.h"
+#include "net/log.h"
+#include "net/work.h"
+
+/* One sealed chunk on its way from the network thread to the disk. */
+struct piece {
+	struct range *range;
+	uint64_t idx;
+	size_t len;
+	uint8_t data[];
+};
+
+static const struct codec_ops *ops_of(const struct stream *s)
+{
+	return s->fetch->opt.codec->ops;
+}
+
+static void remove_range_locked(struct range *r)
+{
+	struct range **pp = &r->stream->ranges;
+
+	while (*pp != r)
+		pp = &(*pp)->next;
+	*pp = r->next;
+	r->stream->nranges--;
+}
+
+/* The last piece is stored and the request is over. */
+static void finish_locked(struct range *r)
+{
+	struct stream *s = r->stream;
+
+	if (!r->ended || r->pieces)
+		return;
+	remove_range_locked(r);
+	free(r->buf);
+	free(r);
+	fetch_pump_locked(s);
+	fetch_stream_unref_locked(s);
+}
+
+/* ---- chunks, on workers -------------------------------------------------- */
+
+static int store_chunk(struct piece *p)
+{
+	struct stream *s = p->range->stream;
+	uint8_t *plain = malloc(CHUNK_SIZE);
+	ssize_t n;
+	int rc;
+
+	if (!plain)
+		return -ENOMEM;
+	n = ops_of(s)->reader_open(s->reader, p->idx, p->data, p->len, plain);
+	rc = n < 0 ? (int)n : 0;
+	if (rc == 0)
+		rc = content_store_chunk(s->content, s->base.base_etag, p->idx,
+		                         plain, (size_t)n);
+	free(plain);
+	if (rc < 0)
+		log_error("fetch ino=%" PRIu64 " chunk=%" PRIu64 ": %s",
+		          s->base.ino, p->idx,
+		          rc == -EBADMSG ? "the content is damaged on the "
+		                           "server"
+		                         : strerror(-rc));
+	return rc == -EBADMSG ? -EIO : rc;
+}
+
+static void work_chunk(void *arg)
+{
+	struct piece *p = arg;
+	struct range *r = p->range;
+	struct stream *s = r->stream;
+	struct fetch *f = s->fetch;
+	int rc = store_chunk(p);
+	struct download_range *resume = NULL;
+
+	free(p);
+	if (rc < 0)
+		fetch_range_ended(s, rc);
+	lock_take(&f->lock, LOCK_LEAF);
+	f->pieces--;
+	r->pieces--;
+	/* Whoever was held up because too much was on its way goes on; the
+	 * request lives as long as `req` is set, which its end takes our lock
+	 * for. */
+	for (struct stream *o = f->streams; o && !resume; o = o->next) {
+		for (struct range *q = o->ranges; q && !resume; q = q->next) {
+			if (q->paused && q->req) {
+				q->paused = false;
+				resume = q->req;
+				download_resume(resume);
+			}
+		}
+	}
+	fetch_pump_locked(s);
+	finish_locked(r);
+	lock_drop(&f->lock, LOCK_LEAF);
+}
+
+/* ---- the network's side -------------------------------------------------- */
+
+static void expect_chunk(struct range *r)
+{
+	uint64_t off, len;
+
+	r->len = 0;
+	r->want = 0;
+	if (r->idx >= r->end)
+		return;
+	ops_of(r->stream)->reader_range(r->stream->reader, r->idx, &off, &len);
+	r->want = (size_t)len;
+}
+
+static int hand_over(struct range *r)
+{
+	struct fetch *f = r->stream->fetch;
+	struct piece *p = malloc(sizeof(*p) + r->len);
+	int rc;
+
+	if (!p)
+		return -ENOMEM;
+	p->range = r;
+	p->len = r->len;
+	memcpy(p->data, r->buf, r->len);
+	lock_take(&f->lock, LOCK_LEAF);
+	p->idx = r->idx++;
+	f->pieces++;
+	r->pieces++;
+	lock_drop(&f->lock, LOCK_LEAF);
+	rc = work_submit(f->opt.work, work_chunk, p);
+	if (rc < 0) {
+		lock_take(&f->lock, LOCK_LEAF);
+		f->pieces--;
+		r->pieces--;
+		lock_drop(&f->lock, LOCK_LEAF);
+		free(p);
+	}
+	expect_chunk(r);
+	return rc;
+}
+
+static bool must_pause(struct range *r)
+{
+	struct fetch *f = r->stream->fetch;
+	bool pause;
+
+	lock_take(&f->lock, LOCK_LEAF);
+	pause = f->pieces >= FETCH_PIECES;
+	r->paused = pause;
+	lock_drop(&f->lock, LOCK_LEAF);
+	return pause;
+}
+
+static int chunk_data(void *arg, uint64_t off, const void *data, size_t len)
+{
+	struct range *r = arg;
+	const uint8_t *in = data;
+	int rc = 0;
+
+	(void)off; /* without gaps, from the range's first byte on */
+	if (must_pause(r))
+		return 1;
+	lock_take(&r->stream->fetch->lock, LOCK_LEAF);
+	r->stream->fetch->bytes += len;
+	lock_drop(&r->stream->fetch->lock, LOCK_LEAF);
+	while (len && rc == 0) {
+		size_t n = r->want - r->len < len ? r->want - r->len : len;
+
+		if (!n)
+			return -EPROTO; /* more than was asked for */
+		memcpy(r->buf + r->len, in, n);
+		r->len += n;
+		in += n;
+		len -= n;
+		if (r->len == r->want)
+			rc = hand_over(r);
+	}
+	return rc;
+}
+
+static int meta_data(void *arg, uint64_t off, const void *data, size_t len)
+{
+	struct range *r = arg;
+
+	(void)off;
+	if (len > r->want - r->len)
+		return -EPROTO;
+	memcpy(r->buf + r->len, data, len);
+	r->len += len;
+	return 0;
+}
+
+static void work_meta(void *arg)
+{
+	struct range *r = arg;
+	struct stream *s = r->stream;
+	struct fetch *f = s->fetch;
+	int rc = ops_of(s)->reader_feed(s->reader, r->at, r->buf, r->len);
+
+	if (rc < 0) {
+		log_error("fetch ino=%" PRIu64 ": %s", s->base.ino,
+		          rc == -EACCES
+		                  ? "not sealed for this device's keys"
+		                  : "the content is damaged on the server");
+		fetch_range_ended(s, rc == -EBADMSG ? -EIO : rc);
+	}
+	lock_take(&f->lock, LOCK_LEAF);
+	r->pieces--;
+	finish_locked(r);
+	lock_drop(&f->lock, LOCK_LEAF);
+}
+
+static void range_done(void *arg, int rc)
+{
+	struct range *r = arg;
+	struct stream *s = r->stream;
+	struct fetch *f = s->fetch;
+	bool feed = r->meta && rc == 0;
+
+	lock_take(&f->lock, LOCK_LEAF);
+	r->req = NULL;
+	r->ended = true;
+	if (feed)
+		r->pieces++;
+	lock_drop(&f->lock, LOCK_LEAF);
+	if (feed && work_submit(f->opt.work, work_meta, r) < 0) {
+		rc = -ENOMEM;
+		lock_take(&f->lock, LOCK_LEAF);
+		r->pieces--;
+		lock_drop(&f->lock, LOCK_LEAF);
+	}
+	if (rc < 0)
+		fetch_range_ended(s, rc);
+	lock_take(&f->lock, LOCK_LEAF);
+	finish_locked(r);
+	lock_drop(&f->lock, LOCK_LEAF);
+}
+
+/* ---- starting ------------------------------------------------------------ */
+
+static int start(struct range *r, uint64_t off, uint64_t len,
+                 enum http_prio prio)
+{
+	struct stream *s = r->stream;
+	struct fetch *f = s->fetch;
+	struct download_range *req;
+	int rc;
+
+	lock_take(&f->lock, LOCK_LEAF);
+	r->next = s->ranges;
+	s->ranges = r;
+	s->nranges++;
+	s->refs++;
+	lock_drop(&f->lock, LOCK_LEAF);
+	/* The request may end before this returns: then its end has cleared
+	 * what we would set. */
+	rc = download_start(s->download, off, len, prio, -1,
+	                    r->meta ? meta_data : chunk_data, range_done, r,
+	                    &req);
+	lock_take(&f->lock, LOCK_LEAF);
+	if (rc < 0) {
+		r->ended = true;
+		finish_locked(r);
+	} else {
+		for (struct range *q = s->ranges; q; q = q->next) {
+			if (q == r && !q->ended)
+				q->req = req;
+		}
+	}
+	lock_drop(&f->lock, LOCK_LEAF);
+	return rc;
+}
+
+static struct range *range_new(struct stream *s, size_t room)
+{
+	struct range *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return NULL;
+	r->stream = s;
+	r->buf = malloc(room);
+	if (!r->buf) {
+		free(r);
+		return NULL;
+	}
+	return r;
+}
+
+int fetch_start_range(struct stream *s, uint64_t first, uint64_t end,
+                      enum http_prio prio)
+{
+	uint64_t off, len, last_off, last_len;
+	struct range *r = range_new(s, CHUNK_SIZE + 256);
+
+	if (!r)
+		return -ENOMEM;
+	ops_of(s)->reader_range(s->reader, first, &off, &len);
+	ops_of(s)->reader_range(s->reader, end - 1, &last_off, &last_len);
+	r->idx = first;
+	r->end = end;
+	expect_chunk(r);
+	assert(len <= CHUNK_SIZE + 256 && len > 0);
+	return start(r, off, last_off + last_len - off, prio);
+}
+
+int fetch_start_meta(struct stream *s, uint64_t off, uint64_t len)
+{
+	struct range *r;
+
+	if (len > (UINT64_C(1) << 20))
+		return -EBADMSG;
+	r = range_new(s, (size_t)len);
+	if (!r)
+		return -ENOMEM;
+	r->meta = true;
+	r->at = off;
+	r->want = (size_t)len;
+	return start(r, off, len, HTTP_PRIO_USER);
+}
