@@ -110,7 +110,11 @@ static void finish(struct http_request *r, int rc)
 		http_request_stop(r);
 		http_queue_leave(h, r);
 		break;
-	case HTTP_AT_INCOMING:
+	case HTTP_AT_INCOMING: /* started and cancelled while we read mail */
+		pthread_mutex_lock(&h->lock);
+		TAILQ_REMOVE(&h->incoming, r, link);
+		pthread_mutex_unlock(&h->lock);
+		break;
 	case HTTP_AT_NONE:
 		break;
 	}

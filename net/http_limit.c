@@ -17,15 +17,17 @@ static int64_t quantum(const struct http_bucket *b)
 static void refill(struct http_bucket *b, int64_t now_ms)
 {
 	int64_t rate = (int64_t)b->rate, burst = rate / 4, add;
-	int64_t passed = clamp(now_ms - b->last_ms, 0, 60000);
+	int64_t passed = now_ms - b->last_ms;
 
 	if (burst < quantum(b))
 		burst = quantum(b);
-	add = rate * passed / 1000;
-	if (b->level + add >= burst) {
+	if (passed > (burst - b->level) * 1000 / rate) {
 		b->level = burst;
 		b->last_ms = now_ms;
-	} else if (add > 0) {
+		return;
+	}
+	add = rate * passed / 1000; /* no overflow: at most what fills it */
+	if (add > 0) {
 		b->level += add;
 		/* What is less than a byte counts the next time. */
 		b->last_ms += add * 1000 / rate;
