@@ -44,7 +44,8 @@ struct graph_options {
 
 int graph_new(const struct graph_options *opt, struct graph **out_g);
 
-/* Ends every call with -ECANCELED and waits for the last `done`. Not from a
+/* Ends every call with -ECANCELED and waits for the last `done`, and for the
+ * uploads and downloads, whose owners free them before. Not from a
  * callback. */
 void graph_free(struct graph *g);
 
