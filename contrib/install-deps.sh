@@ -36,6 +36,7 @@ test  cmd:/usr/bin/python3 python3              python3              python
 test  py:pytest          python3-pytest         python3-pytest       python-pytest
 test  py:xdist           python3-pytest-xdist   python3-pytest-xdist python-pytest-xdist
 test  py:pytest_timeout  python3-pytest-timeout python3-pytest-timeout python-pytest-timeout
+test  py:msal            python3-msal           python3-msal         python-msal
 test  cmd:rclone         rclone                 rclone               rclone
 test  cmd:onedrive       onedrive               onedrive             -
 test  cmd:age            age                    age                  age
