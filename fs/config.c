@@ -1,0 +1,540 @@
+#include "fs/config.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/config_file.h"
+#include "fs/paths.h"
+#include "net/buf.h"
+#include "net/http.h"
+#include "net/log.h"
+
+enum type { TEXT, NAME, BOOL, SIZE, RATE, TIME, URL, LEVEL };
+
+static const struct option {
+	const char *key; /* as in the file; the others are made from it */
+	enum type type;
+	const char *def;
+	const char *help;
+} options[CONFIG_KEYS] = {
+	[CONFIG_PROFILE] = { "profile", NAME, "default",
+	                     "which set of sign-in, state and options" },
+	[CONFIG_FILE] = { "config", TEXT, "", "the file with options" },
+	[CONFIG_CLIENT_ID] = { "client_id", TEXT, "",
+	                       "application (client) id of your app "
+	                       "registration" },
+	[CONFIG_ACCOUNT] = { "account", TEXT, "personal",
+	                     "personal, work, a tenant, us-gov, us-dod, "
+	                     "china" },
+	[CONFIG_FOLDER] = { "folder", TEXT, "nmbackupfs",
+	                    "folder of the drive, made on first use" },
+	[CONFIG_PLAIN] = { "plain", BOOL, "no",
+	                   "ordinary files under ordinary names" },
+	[CONFIG_READ_ONLY] = { "read_only", BOOL, "no",
+	                       "change nothing here or there" },
+	[CONFIG_FOREGROUND] = { "foreground", BOOL, "no",
+	                        "stay in the foreground (-f)" },
+	[CONFIG_ALLOW_OTHER] = { "allow_other", BOOL, "no",
+	                         "other users may use the mount" },
+	[CONFIG_CACHE_SIZE] = { "cache_size", SIZE, "20G",
+	                        "disk space for content; 0: no limit" },
+	[CONFIG_MIN_FREE] = { "min_free", SIZE, "1G",
+	                      "disk space to leave free" },
+	[CONFIG_WRITE_BACK_DELAY] = { "write_back_delay", TIME, "1s",
+	                              "a closed file is sent after that" },
+	[CONFIG_MAX_DIRTY_AGE] = { "max_dirty_age", TIME, "5m",
+	                           "a file that stays open is sent after "
+	                           "that" },
+	[CONFIG_POLL_INTERVAL] = { "poll_interval", TIME, "60s",
+	                           "how often changes are asked for" },
+	[CONFIG_DEADLINE] = { "deadline", TIME, "30s",
+	                      "how long a read waits for the network" },
+	[CONFIG_BWLIMIT_UP] = { "bwlimit_up", RATE, "0",
+	                        "bytes a second sent; 0: no limit" },
+	[CONFIG_BWLIMIT_DOWN] = { "bwlimit_down", RATE, "0",
+	                          "bytes a second received; 0: no limit" },
+	[CONFIG_GRAPH_URL] = { "graph_url", URL, "",
+	                       "another Graph, with the /v1.0" },
+	[CONFIG_LOGIN_URL] = { "login_url", URL, "",
+	                       "another sign-in service" },
+	[CONFIG_CA_FILE] = { "ca_file", TEXT, "",
+	                     "certificates to trust, PEM" },
+	[CONFIG_HTTP2] = { "http2", BOOL, "no",
+	                   "HTTP/2 where libcurl is sound" },
+	[CONFIG_KEYSTORE] = { "keystore", TEXT, "",
+	                      "where secrets rest: file" },
+	[CONFIG_STATE_DIR] = { "state_dir", TEXT, "",
+	                       "where unsent files and the cache lie" },
+	[CONFIG_LOG_LEVEL] = { "log_level", LEVEL, "info",
+	                       "error, warn, info, debug" },
+	[CONFIG_LOG_FILE] = { "log_file", TEXT, "", "append the log to it" },
+};
+
+/* Where a value came from; the greater one wins. */
+enum origin { FROM_DEFAULT, FROM_FILE, FROM_PROFILE, FROM_ENV, FROM_FLAG };
+
+struct config {
+	char *text[CONFIG_KEYS];
+	uint64_t number[CONFIG_KEYS];
+	enum origin origin[CONFIG_KEYS];
+	struct buf fuse; /* options for libfuse */
+	char path[PATH_MAX];
+};
+
+/* ---- values -------------------------------------------------------------- */
+
+static int parse_bool(const char *s, uint64_t *out)
+{
+	static const char *const yes[] = { "yes", "on", "true", "1" };
+	static const char *const no[] = { "no", "off", "false", "0" };
+
+	for (size_t i = 0; i < 4; i++) {
+		if (!strcasecmp(s, yes[i]) || !strcasecmp(s, no[i])) {
+			*out = !strcasecmp(s, yes[i]);
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+static int parse_unit(const char *s, const char *const *names,
+                      const uint64_t *factors, size_t n, uint64_t *out)
+{
+	unsigned long long v;
+	char *end;
+
+	if (!isdigit((unsigned char)*s))
+		return -EINVAL;
+	errno = 0;
+	v = strtoull(s, &end, 10);
+	if (errno)
+		return -EINVAL;
+	for (size_t i = 0; i < n; i++) {
+		if (strcasecmp(end, names[i]) != 0)
+			continue;
+		if (v > (uint64_t)INT64_MAX / factors[i])
+			return -EINVAL;
+		*out = v * factors[i];
+		return 0;
+	}
+	return -EINVAL;
+}
+
+static int parse_size(const char *s, uint64_t *out)
+{
+	static const char *const names[] = { "",    "B", "K",   "KiB", "M",
+		                             "MiB", "G", "GiB", "T",   "TiB" };
+	static const uint64_t factors[] = {
+		1,       1,       1 << 10, 1 << 10,           1 << 20,
+		1 << 20, 1 << 30, 1 << 30, UINT64_C(1) << 40, UINT64_C(1) << 40,
+	};
+
+	return parse_unit(s, names, factors, 10, out);
+}
+
+static int parse_time(const char *s, uint64_t *out)
+{
+	static const char *const names[] = { "", "ms", "s", "m", "h", "d" };
+	static const uint64_t factors[] = { 1000,  1,       1000,
+		                            60000, 3600000, 86400000 };
+
+	return parse_unit(s, names, factors, 6, out);
+}
+
+/* Part of a path: nothing that leads elsewhere. */
+static int check_name(const char *s)
+{
+	if (!*s || *s == '.' || strlen(s) > 64)
+		return -EINVAL;
+	for (; *s; s++) {
+		if (!isalnum((unsigned char)*s) && !strchr("._-", *s))
+			return -EINVAL;
+	}
+	return 0;
+}
+
+static const struct {
+	const char *wants;
+} type_words[] = {
+	[TEXT] = { "a text" },
+	[NAME] = { "a name of letters, digits, '.', '_', '-'" },
+	[BOOL] = { "yes or no" },
+	[SIZE] = { "a size like 500M or 20G" },
+	[RATE] = { "a rate like 500K or 2M" },
+	[TIME] = { "a time like 500ms, 2s, 5m or 1h" },
+	[URL] = { "an https URL (http only for loopback)" },
+	[LEVEL] = { "error, warn, info or debug" },
+};
+
+static int check_value(enum type type, const char *value, uint64_t *out)
+{
+	enum log_level level;
+
+	switch (type) {
+	case TEXT:
+		return 0;
+	case NAME:
+		return check_name(value);
+	case BOOL:
+		return parse_bool(value, out);
+	case SIZE:
+	case RATE:
+		return parse_size(value, out);
+	case TIME:
+		return parse_time(value, out);
+	case URL:
+		return !*value || http_url_allowed(value) ? 0 : -EINVAL;
+	case LEVEL:
+		return log_parse_level(value, &level);
+	}
+	return -EINVAL;
+}
+
+static int set(struct config *c, enum config_key key, const char *value,
+               enum origin from, const char *where, char *why, size_t size)
+{
+	uint64_t number = 0;
+	char *copy;
+
+	if (from < c->origin[key])
+		return 0;
+	if (check_value(options[key].type, value, &number) < 0) {
+		snprintf(why, size, "%s: \"%s\" should be %s", where, value,
+		         type_words[options[key].type].wants);
+		return -EINVAL;
+	}
+	copy = strdup(value);
+	if (!copy) {
+		snprintf(why, size, "out of memory");
+		return -ENOMEM;
+	}
+	free(c->text[key]);
+	c->text[key] = copy;
+	c->number[key] = number;
+	c->origin[key] = from;
+	return 0;
+}
+
+/* ---- life ---------------------------------------------------------------- */
+
+int config_new(struct config **out_c)
+{
+	struct config *c = calloc(1, sizeof(*c));
+	char why[256];
+	int rc = c ? 0 : -ENOMEM;
+
+	if (c)
+		buf_init(&c->fuse);
+	for (int k = 0; k < CONFIG_KEYS && rc == 0; k++)
+		rc = set(c, (enum config_key)k, options[k].def, FROM_DEFAULT,
+		         options[k].key, why, sizeof(why));
+	if (rc < 0) {
+		config_free(c);
+		return rc;
+	}
+	*out_c = c;
+	return 0;
+}
+
+void config_free(struct config *c)
+{
+	if (!c)
+		return;
+	for (int k = 0; k < CONFIG_KEYS; k++)
+		free(c->text[k]);
+	buf_done(&c->fuse);
+	free(c);
+}
+
+const char *config_text(const struct config *c, enum config_key key)
+{
+	return c->text[key];
+}
+
+bool config_bool(const struct config *c, enum config_key key)
+{
+	return c->number[key];
+}
+
+uint64_t config_number(const struct config *c, enum config_key key)
+{
+	return c->number[key];
+}
+
+const char *config_fuse_options(const struct config *c)
+{
+	return c->fuse.data ? c->fuse.data : "";
+}
+
+const char *config_path(const struct config *c)
+{
+	return c->path;
+}
+
+/* ---- flags --------------------------------------------------------------- */
+
+/* `name` with '-' or '_', `len` bytes of it. */
+static int find_key(const char *name, size_t len)
+{
+	for (int k = 0; k < CONFIG_KEYS; k++) {
+		const char *key = options[k].key;
+		size_t i = 0;
+
+		while (i < len && key[i] &&
+		       (name[i] == key[i] || (name[i] == '-' && key[i] == '_')))
+			i++;
+		if (i == len && !key[i])
+			return k;
+	}
+	return -1;
+}
+
+static int take_mount_option(struct config *c, const char *opt, size_t len,
+                             char *why, size_t size)
+{
+	const char *eq = memchr(opt, '=', len);
+	size_t name_len = eq ? (size_t)(eq - opt) : len;
+	int key = find_key(opt, name_len), rc;
+	char *value;
+
+	if (name_len == 2 && !memcmp(opt, "ro", 2) && !eq)
+		key = CONFIG_READ_ONLY;
+	if (key < 0 || (!eq && options[key].type != BOOL)) {
+		/* mount(8) passes these on; they mean nothing to us. */
+		if (c->fuse.len)
+			buf_add_char(&c->fuse, ',');
+		return buf_add(&c->fuse, opt, len);
+	}
+	value = eq ? strndup(eq + 1, len - name_len - 1) : strdup("yes");
+	if (!value)
+		return -ENOMEM;
+	rc = set(c, (enum config_key)key, value, FROM_FLAG, options[key].key,
+	         why, size);
+	free(value);
+	return rc;
+}
+
+static int take_mount_options(struct config *c, const char *list, char *why,
+                              size_t size)
+{
+	int rc = 0;
+
+	while (*list && rc == 0) {
+		size_t len = strcspn(list, ",");
+
+		if (len)
+			rc = take_mount_option(c, list, len, why, size);
+		list += len + (list[len] == ',');
+	}
+	return rc;
+}
+
+/* Takes argv[i] if it is ours; *out_used: how many words. 0: it isn't. */
+static int take_flag(struct config *c, int argc, char **argv, int i,
+                     int *out_used, char *why, size_t size)
+{
+	const char *name = argv[i] + 2, *eq = strchr(name, '='), *value;
+	size_t len = eq ? (size_t)(eq - name) : strlen(name);
+	bool no = !strncmp(name, "no-", 3);
+	int key = find_key(name, len);
+
+	*out_used = 0;
+	if (key < 0 && no) {
+		key = find_key(name + 3, len - 3);
+		if (key < 0 || options[key].type != BOOL || eq)
+			return 0;
+		*out_used = 1;
+		return set(c, (enum config_key)key, "no", FROM_FLAG, argv[i],
+		           why, size);
+	}
+	if (key < 0)
+		return 0;
+	*out_used = 1;
+	if (eq) {
+		value = eq + 1;
+	} else if (options[key].type == BOOL) {
+		value = "yes";
+	} else if (i + 1 < argc) {
+		value = argv[i + 1];
+		*out_used = 2;
+	} else {
+		snprintf(why, size, "%s needs a value: %s", argv[i],
+		         type_words[options[key].type].wants);
+		return -EINVAL;
+	}
+	return set(c, (enum config_key)key, value, FROM_FLAG, argv[i], why,
+	           size);
+}
+
+static int take_short(struct config *c, int argc, char **argv, int i,
+                      int *out_used, char *why, size_t size)
+{
+	*out_used = 0;
+	if (!strcmp(argv[i], "-f")) {
+		*out_used = 1;
+		return set(c, CONFIG_FOREGROUND, "yes", FROM_FLAG, "-f", why,
+		           size);
+	}
+	if (strncmp(argv[i], "-o", 2) != 0)
+		return 0;
+	*out_used = argv[i][2] ? 1 : 2;
+	if (!argv[i][2] && i + 1 >= argc) {
+		snprintf(why, size, "-o needs options: name=value,...");
+		return -EINVAL;
+	}
+	return take_mount_options(c, argv[i][2] ? argv[i] + 2 : argv[i + 1],
+	                          why, size);
+}
+
+int config_take_args(struct config *c, int *argc, char **argv, bool lenient,
+                     char *why, size_t why_size)
+{
+	int out = 1, used, rc = 0;
+
+	for (int i = 1; i < *argc && rc == 0; i += used) {
+		const char *a = argv[i];
+
+		used = 0;
+		if (!strcmp(a, "--")) {
+			while (++i < *argc)
+				argv[out++] = argv[i];
+			break;
+		}
+		if (!strncmp(a, "--", 2))
+			rc = take_flag(c, *argc, argv, i, &used, why, why_size);
+		else if (a[0] == '-' && a[1])
+			rc = take_short(c, *argc, argv, i, &used, why,
+			                why_size);
+		if (rc < 0 || used)
+			continue;
+		if (a[0] == '-' && a[1] && !lenient && strcmp(a, "-h") &&
+		    strcmp(a, "--help")) {
+			snprintf(why, why_size, "unknown option %s; see --help",
+			         a);
+			rc = -EINVAL;
+		}
+		argv[out++] = argv[i];
+		used = 1;
+	}
+	if (rc == 0) {
+		*argc = out;
+		argv[out] = NULL;
+	}
+	if (c->fuse.failed)
+		rc = -ENOMEM;
+	return rc;
+}
+
+/* ---- environment and file ------------------------------------------------ */
+
+static int load_env(struct config *c, char *why, size_t size)
+{
+	char name[64];
+	int rc = 0;
+
+	for (int k = 0; k < CONFIG_KEYS && rc == 0; k++) {
+		const char *value;
+
+		snprintf(name, sizeof(name), "NMBACKUPFS_%s", options[k].key);
+		for (char *p = name; *p; p++)
+			*p = (char)toupper((unsigned char)*p);
+		value = getenv(name);
+		if (value && (*value || options[k].type == TEXT))
+			rc = set(c, (enum config_key)k, value, FROM_ENV, name,
+			         why, size);
+	}
+	return rc;
+}
+
+struct loading {
+	struct config *c;
+	char *why;
+	size_t size;
+};
+
+static int load_entry(void *arg, const char *section, const char *key,
+                      const char *value, unsigned line)
+{
+	struct loading *l = arg;
+	char where[PATH_MAX + 64];
+	int k = find_key(key, strlen(key));
+
+	if (*section && strcmp(section, l->c->text[CONFIG_PROFILE]) != 0)
+		return 0;
+	snprintf(where, sizeof(where), "%s:%u: %s", l->c->path, line, key);
+	if (k < 0 || k == CONFIG_PROFILE || k == CONFIG_FILE) {
+		snprintf(l->why, l->size, "%s: no such option; see --help",
+		         where);
+		return -EINVAL;
+	}
+	return set(l->c, (enum config_key)k, value,
+	           *section ? FROM_PROFILE : FROM_FILE, where, l->why, l->size);
+}
+
+int config_load(struct config *c, char *why, size_t why_size)
+{
+	struct loading l = { c, why, why_size };
+	char dir[PATH_MAX - 16];
+	bool named;
+	int rc = load_env(c, why, why_size);
+
+	if (rc < 0)
+		return rc;
+	named = c->text[CONFIG_FILE][0];
+	if (named) {
+		snprintf(c->path, sizeof(c->path), "%s", c->text[CONFIG_FILE]);
+	} else {
+		rc = paths_config_dir(dir, sizeof(dir));
+		if (rc < 0) {
+			snprintf(why, why_size,
+			         "no home directory: set HOME or "
+			         "XDG_CONFIG_HOME");
+			return rc;
+		}
+		snprintf(c->path, sizeof(c->path), "%s/config", dir);
+	}
+	rc = config_file_read(c->path, load_entry, &l, why, why_size);
+	return rc == -ENOENT && !named ? 0 : rc;
+}
+
+int config_store(struct config *c, enum config_key key, const char *value)
+{
+	const char *profile = c->text[CONFIG_PROFILE];
+	char why[256];
+	int rc = set(c, key, value, c->origin[key], options[key].key, why,
+	             sizeof(why));
+
+	if (rc < 0)
+		return rc;
+	return config_file_write(c->path,
+	                         strcmp(profile, "default") ? profile : "",
+	                         options[key].key, value);
+}
+
+/* ---- help ---------------------------------------------------------------- */
+
+void config_print_help(FILE *f)
+{
+	static const char *const values[] = {
+		[TEXT] = " TEXT", [NAME] = " NAME",   [BOOL] = "",
+		[SIZE] = " SIZE", [RATE] = " RATE",   [TIME] = " TIME",
+		[URL] = " URL",   [LEVEL] = " LEVEL",
+	};
+
+	for (int k = 0; k < CONFIG_KEYS; k++) {
+		char flag[64];
+
+		snprintf(flag, sizeof(flag), "--%s%s", options[k].key,
+		         values[options[k].type]);
+		for (char *p = flag; *p; p++)
+			*p = *p == '_' ? '-' : *p;
+		fprintf(f, "  %-28s %s", flag, options[k].help);
+		if (*options[k].def && strcmp(options[k].def, "no") != 0)
+			fprintf(f, " [%s]", options[k].def);
+		putc('\n', f);
+	}
+}

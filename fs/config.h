@@ -1,0 +1,87 @@
+/* fs/config.h -- options: one table, three places.
+ *
+ * Every option is a flag `--write-back-delay 2s`, an environment variable
+ * NMBACKUPFS_WRITE_BACK_DELAY and a key write_back_delay of the INI file
+ * $XDG_CONFIG_HOME/nmbackupfs/config. Flags win over the environment, that
+ * over the section [profile], that over what stands before the first section,
+ * that over the default. `-o name=value,...` says the same as flags, so that
+ * it works from fstab; what the table does not know is kept for libfuse.
+ *
+ * Sizes: bytes, or with K, M, G, T (1024). Rates: sizes a second. Times:
+ * seconds, or with ms, s, m, h, d. Booleans: --name, --no-name; yes/no, on/off,
+ * true/false, 1/0.
+ * Threads: set up by one thread, then only read. Errors: -EINVAL with one line
+ * for people in `why`, -ENOMEM, -Exxx of the file. */
+#ifndef NMB_CONFIG_H
+#define NMB_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct config;
+
+enum config_key {
+	CONFIG_PROFILE,
+	CONFIG_FILE,
+	CONFIG_CLIENT_ID,
+	CONFIG_ACCOUNT,
+	CONFIG_FOLDER,
+	CONFIG_PLAIN,
+	CONFIG_READ_ONLY,
+	CONFIG_FOREGROUND,
+	CONFIG_ALLOW_OTHER,
+	CONFIG_CACHE_SIZE,
+	CONFIG_MIN_FREE,
+	CONFIG_WRITE_BACK_DELAY,
+	CONFIG_MAX_DIRTY_AGE,
+	CONFIG_POLL_INTERVAL,
+	CONFIG_DEADLINE,
+	CONFIG_BWLIMIT_UP,
+	CONFIG_BWLIMIT_DOWN,
+	CONFIG_GRAPH_URL,
+	CONFIG_LOGIN_URL,
+	CONFIG_CA_FILE,
+	CONFIG_HTTP2,
+	CONFIG_KEYSTORE,
+	CONFIG_STATE_DIR,
+	CONFIG_LOG_LEVEL,
+	CONFIG_LOG_FILE,
+	CONFIG_KEYS
+};
+
+int config_new(struct config **out_c);
+void config_free(struct config *c);
+
+/* Takes options out of argv[1..]; what is left (command, paths, and options of
+ * a command that the table does not know, if `lenient`) moves up, *argc counts
+ * it. "--" ends options and stays out. -h and --help are left in place. */
+int config_take_args(struct config *c, int *argc, char **argv, bool lenient,
+                     char *why, size_t why_size);
+
+/* Reads environment and file, settles what wins. Once, after the arguments. A
+ * file that is not there is fine unless --config names it. */
+int config_load(struct config *c, char *why, size_t why_size);
+
+/* "" if unset. */
+const char *config_text(const struct config *c, enum config_key key);
+bool config_bool(const struct config *c, enum config_key key);
+/* Sizes and rates in bytes, times in ms. */
+uint64_t config_number(const struct config *c, enum config_key key);
+
+/* Comma separated -o options for libfuse; "" if none. */
+const char *config_fuse_options(const struct config *c);
+
+/* The INI file, whether it is there or not. */
+const char *config_path(const struct config *c);
+
+/* Writes the option into the file, into [profile] unless that is "default"
+ * (then before the first section), leaving all else as it is; and sets it here.
+ * Durable (write, fsync, rename). */
+int config_store(struct config *c, enum config_key key, const char *value);
+
+/* One entry for each option: flag, value, default, meaning. */
+void config_print_help(FILE *f);
+
+#endif
