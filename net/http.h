@@ -38,7 +38,8 @@ struct http_options {
 /* Strings are copied. Starts the thread. 0, -ENOMEM, -EINVAL (ca_file is
  * missing or no PEM). Ignores SIGPIPE for the process (facts 13 #41). A proxy
  * is taken from the environment (https_proxy, no_proxy), never for http.
- * With a ca_file no other authority is trusted. */
+ * With a ca_file no other authority is trusted. After fork() the thread is the
+ * parent's: daemonise first. */
 int http_new(const struct http_options *opt, struct http **out_h);
 
 /* Ends what is under way (`done` with -ECANCELED), then calls the timers that
@@ -51,7 +52,8 @@ void http_set_limits(struct http *h, uint64_t up_bytes_per_s,
                      uint64_t down_bytes_per_s);
 
 /* Closes idle connections and makes running requests fail with -ENETRESET if
- * they make no progress within 5 s: after a suspend or a change of network. */
+ * they make no progress within 5 s: after a change of network. Happens by
+ * itself when the machine has slept. */
 void http_drop_connections(struct http *h);
 
 /* Of the requests to one host that wait for a connection, the lowest class

@@ -1,6 +1,7 @@
 /* net/http_internal.h -- what the files of net/http share; not for others.
  *
- *	http.c		the thread, the mailbox, the public functions
+ *	http_setup.c	http_new() and http_free()
+ *	http.c		the thread, the mailbox, the functions for requests
  *	http_request.c	a request's memory, its easy handle, its end
  *	http_io.c	libcurl's callbacks: headers, bodies, pausing
  *	http_queue.c	which request may start: hosts and priorities
@@ -148,15 +149,18 @@ struct http {
 	bool http2;
 	unsigned http2_errors;
 	int64_t now_ms;
-	int64_t check_ms; /* no transfer can have stalled before */
-	int64_t armed_ms; /* what timer_fd is set to */
+	int64_t asleep_ms; /* how long the machine slept since boot */
+	int64_t check_ms;  /* no transfer can have stalled before */
+	int64_t armed_ms;  /* what timer_fd is set to */
 	struct http_hosts hosts;
 	struct http_requests running;
 	struct http_socks socks;
 	struct http_bucket up, down;
 };
 
-/* http.c: makes the thread look into the mailbox. Caller holds the lock. */
+/* http.c: what the thread runs; and makes it look into the mailbox, the caller
+ * holds the lock. */
+void *http_thread(void *arg);
 void http_wake_locked(struct http *h);
 
 /* http_request.c. _new copies `spec`; errors as http_start(). _begin hands the
@@ -188,7 +192,7 @@ CURLcode http_io_release(struct http_request *r, unsigned holds);
  * ran. */
 int http_queue_add(struct http *h, struct http_request *r);
 struct http_request *http_queue_next(struct http *h);
-void http_queue_remove(struct http *h, struct http_request *r);
+void http_queue_remove(struct http_request *r);
 void http_queue_leave(struct http *h, struct http_request *r);
 struct http_request *http_queue_any(struct http *h);
 
@@ -206,6 +210,5 @@ void http_sock_forget_all(struct http *h);
  * _next_locked says when the next one is. */
 void http_timer_run(struct http *h);
 int64_t http_timer_next_locked(const struct http *h);
-void http_timer_free(struct http_timer *t);
 
 #endif

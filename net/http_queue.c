@@ -93,9 +93,8 @@ struct http_request *http_queue_next(struct http *h)
 	return r;
 }
 
-void http_queue_remove(struct http *h, struct http_request *r)
+void http_queue_remove(struct http_request *r)
 {
-	(void)h;
 	TAILQ_REMOVE(&r->host->queue[r->spec.prio], r, link);
 	r->place = HTTP_AT_NONE;
 	free_if_unused(r->host);

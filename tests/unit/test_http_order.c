@@ -5,6 +5,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "net/clock.h"
 #include "net/http_limit.h"
@@ -12,6 +15,18 @@
 #include "tests/unit/http_fixture.h"
 
 #define OK "HTTP/1.1 200 OK\r\n"
+
+/* In front of libc's: a machine that has slept. */
+static long slept_s;
+
+int clock_gettime(clockid_t id, struct timespec *ts)
+{
+	long rc = syscall(SYS_clock_gettime, id, ts);
+
+	if (id == CLOCK_BOOTTIME)
+		ts->tv_sec += __atomic_load_n(&slept_s, __ATOMIC_SEQ_CST);
+	return (int)rc;
+}
 
 static void test_url_allowed(void)
 {
@@ -450,6 +465,26 @@ static void test_drop_connections(void)
 	buf_done(&g.log);
 }
 
+/* A new request after a sleep doesn't go out on a connection from before. */
+static void test_sleep(void)
+{
+	struct raw_server *s = raw_start(raw_serve_echo, NULL);
+	struct http *h = new_http(NULL);
+
+	for (int i = 0; i < 4; i++) {
+		struct call c;
+
+		if (i == 2)
+			__atomic_add_fetch(&slept_s, 3600, __ATOMIC_SEQ_CST);
+		call_init(&c, raw_url(s, "/"));
+		CHECK_EQ(call_run(&c, h), 0);
+		call_free(&c);
+	}
+	CHECK_EQ(raw_connections(s), 2);
+	http_free(h);
+	raw_stop(s);
+}
+
 int main(void)
 {
 	RUN(test_url_allowed);
@@ -462,5 +497,6 @@ int main(void)
 	RUN(test_limits);
 	RUN(test_limit_lifted);
 	RUN(test_drop_connections);
+	RUN(test_sleep); /* timers are late from here on */
 	return check_report();
 }
