@@ -204,7 +204,6 @@ void http_sock_attach(struct http_request *r, int local_port, int peer_port);
 void http_sock_detach(struct http_request *r);
 uint64_t http_sock_progress(const struct http_request *r);
 void http_sock_drop_idle(struct http *h);
-void http_sock_forget_all(struct http *h);
 
 /* http_timer.c. _run fires what is due (all of them if the thread stops),
  * _next_locked says when the next one is. */

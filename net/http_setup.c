@@ -113,10 +113,9 @@ static int start_thread(struct http *h)
 static void free_all(struct http *h)
 {
 	if (h->multi)
-		curl_multi_cleanup(h->multi); /* closes the kept connections */
+		curl_multi_cleanup(h->multi); /* empties h->socks */
 	if (h->share)
 		curl_share_cleanup(h->share);
-	http_sock_forget_all(h);
 	if (h->timer_fd >= 0)
 		close(h->timer_fd);
 	pthread_mutex_destroy(&h->lock);

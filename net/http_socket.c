@@ -132,11 +132,3 @@ void http_sock_drop_idle(struct http *h)
 			shutdown(s->fd, SHUT_RDWR);
 	}
 }
-
-void http_sock_forget_all(struct http *h)
-{
-	struct http_sock *s;
-
-	while ((s = LIST_FIRST(&h->socks)))
-		forget(h, s);
-}

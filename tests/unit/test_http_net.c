@@ -164,6 +164,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *conn,
                                   const char *version, const char *data,
                                   size_t *size, void **state)
 {
+	static char hello[] = "hello";
 	struct MHD_Response *r;
 	enum MHD_Result rc;
 
@@ -181,8 +182,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *conn,
 		*size = 0;
 		return MHD_YES;
 	}
-	r = MHD_create_response_from_buffer(5, (void *)(uintptr_t) "hello",
-	                                    MHD_RESPMEM_PERSISTENT);
+	r = MHD_create_response_from_buffer(5, hello, MHD_RESPMEM_PERSISTENT);
 	rc = MHD_queue_response(conn, 200, r);
 	MHD_destroy_response(r);
 	return rc;
