@@ -114,6 +114,3 @@ def signed_in(machine):
 def mnt(signed_in, request):
     marker = request.node.get_closest_marker("mount_options")
     return signed_in.mount(*(marker.args if marker else ()))
-
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")

@@ -17,8 +17,8 @@ import threading
 
 import pytest
 
-from conftest import needs_root
 from kit import trees
+from kit.marks import needs_root
 
 pytestmark = pytest.mark.configs("personal-60")
 

@@ -14,8 +14,8 @@ import time
 
 import pytest
 
-from conftest import needs_root
 from kit import proc, program
+from kit.marks import needs_root
 
 pytestmark = pytest.mark.configs("personal")
 
