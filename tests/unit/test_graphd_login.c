@@ -736,8 +736,7 @@ static void test_bad_settings(void)
 		"{\"mode\": \"approve\", \"refuse_refresh\": 123}",
 		"{\"mode\": \"approve\", \"fail\": {\"count\": 1}}",
 		"{\"mode\": \"approve\", \"fail\": {\"cont\": 1}}",
-		"{\"mode\": \"approve\", \"fail\": {\"code\": 90055, "
-		"\"status\": 200}}",
+		"{\"fail\": {\"code\": 90055, \"status\": 200}}",
 		"{\"mode\": \"approve\", \"fail\": 1}",
 	};
 	char *code;
