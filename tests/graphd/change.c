@@ -31,7 +31,7 @@ static void add_folder(struct graphd *g, const struct request *req,
                        struct answer *out, struct item *parent,
                        const char *name, const cJSON *body)
 {
-	int64_t created = req->now_ns, modified = req->now_ns;
+	int64_t created = req->now_ns, modified = created;
 	struct item *item;
 
 	if (!set_folder_times(g, out, body, &created, &modified))

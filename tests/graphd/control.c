@@ -54,8 +54,7 @@ static void show_info(struct graphd *g, const struct request *req,
 	cJSON_AddStringToObject(json, "kind", kinds[g->opt.kind]);
 	cJSON_AddStringToObject(json, "drive_id", g->drive->id);
 	cJSON_AddStringToObject(json, "root_id", g->drive->root->id);
-	cJSON_AddNumberToObject(json, "now_ms",
-	                        (double)(graphd_now_ns(g) / 1000000));
+	cJSON_AddNumberToObject(json, "now_ms", (double)graphd_now_ms(g));
 	answer_json(out, 200, json);
 }
 
@@ -63,8 +62,8 @@ static void issue_token(struct graphd *g, const cJSON *body, struct answer *out)
 {
 	struct buf access = BUF_INIT, refresh = BUF_INIT;
 	int rc = login_issue(g->login, json_str(body, "account"),
-	                     json_str(body, "scope"),
-	                     graphd_now_ns(g) / 1000000, &access, &refresh);
+	                     json_str(body, "scope"), graphd_now_ms(g), &access,
+	                     &refresh);
 	cJSON *json;
 
 	if (rc < 0) {
@@ -112,11 +111,9 @@ static void show_stats(struct graphd *g, struct answer *out)
 		                     rule);
 	}
 	cJSON_AddItemToObject(json, "throttle", throttle);
-	cJSON_AddItemToObject(
-		json, "login",
-		login_stats(g->login, graphd_now_ns(g) / 1000000));
-	cJSON_AddNumberToObject(json, "clock_ms",
-	                        (double)(graphd_now_ns(g) / 1000000));
+	cJSON_AddItemToObject(json, "login",
+	                      login_stats(g->login, graphd_now_ms(g)));
+	cJSON_AddNumberToObject(json, "clock_ms", (double)graphd_now_ms(g));
 	answer_json(out, 200, json);
 }
 

@@ -26,7 +26,7 @@ static int login_flag(struct graphd *g, const char *name)
 	int rc;
 
 	cJSON_AddTrueToObject(s, name);
-	rc = login_set(g->login, s, graphd_now_ns(g) / 1000000);
+	rc = login_set(g->login, s, graphd_now_ms(g));
 	cJSON_Delete(s);
 	return rc;
 }
@@ -61,7 +61,7 @@ static int set_delta_gone(struct graphd *g, const char *flavour)
 
 static int set_one(struct graphd *g, const cJSON *m)
 {
-	int64_t now_ms = graphd_now_ns(g) / 1000000;
+	int64_t now_ms = graphd_now_ms(g);
 	const char *text = cJSON_GetStringValue(m);
 	const char *name = m->string;
 	int64_t n = cJSON_IsNumber(m) ? (int64_t)m->valuedouble : -1;

@@ -52,9 +52,9 @@ char *download_url(struct graphd *g, const struct item *item,
 		t.version = version->n;
 	else if (g->quirks.pin_downloads)
 		t.version = item->version_n;
-	t.issued_ms = (unsigned long long)(now_ns / 1000000);
-	t.expires_s = (unsigned long long)(now_ns / NS_PER_SEC +
-	                                   g->quirks.download_life_s);
+	t.issued_ms = (uint64_t)now_ns / 1000000;
+	t.expires_s =
+		(uint64_t)(now_ns / NS_PER_SEC + g->quirks.download_life_s);
 	t.nonce = ++g->pages;
 	target = make_target(g, item, &t);
 	url = must_printf("%s%s", g->content_url, target);

@@ -255,7 +255,7 @@ static void expire_access(struct graphd *g)
 	cJSON *s = cJSON_CreateObject();
 
 	cJSON_AddTrueToObject(s, "expire_access");
-	login_set(g->login, s, graphd_now_ns(g) / 1000000);
+	login_set(g->login, s, graphd_now_ms(g));
 	cJSON_Delete(s);
 }
 

@@ -152,6 +152,11 @@ int64_t graphd_now_ns(struct graphd *g)
 	return clock_real_ns() + atomic_load(&g->clock_offset_ns);
 }
 
+int64_t graphd_now_ms(struct graphd *g)
+{
+	return graphd_now_ns(g) / 1000000;
+}
+
 void graphd_settle(struct graphd *g)
 {
 	if (g->persist)

@@ -59,7 +59,9 @@ int graphd_new(const struct graphd_options *opt, struct graphd **out_g);
 void graphd_stop(struct graphd *g);
 void graphd_free(struct graphd *g);
 
+/* The service's clock, which a test can move. */
 int64_t graphd_now_ns(struct graphd *g);
+int64_t graphd_now_ms(struct graphd *g);
 
 /* Answers one Graph request (PLACE_GRAPH) whose bearer is good; also a part
  * of a batch. Caller holds the lock. */

@@ -1,6 +1,7 @@
 #include "tests/graphd/ids.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +38,9 @@ char *ids_drive(enum drive_kind kind)
 {
 	return must_copy(kind == DRIVE_BUSINESS ? BUSINESS_ID : PERSONAL_ID);
 }
+
+/* .NET ticks of 100 ns at 1970. */
+#define EPOCH_TICKS INT64_C(621355968000000000)
 
 static char *upper(const char *s)
 {
@@ -105,8 +109,7 @@ char *ids_item(enum drive_kind kind, const char *drive_id, uint64_t num,
 
 	switch (kind) {
 	case DRIVE_PERSONAL:
-		snprintf(rest, sizeof(rest), "%llu",
-		         (unsigned long long)(1000 + num));
+		snprintf(rest, sizeof(rest), "%" PRIu64, 1000 + num);
 		return personal(drive_id, rest);
 	case DRIVE_MIGRATED:
 		rest[0] = 's';
@@ -171,8 +174,6 @@ char *ids_ctag(enum drive_kind kind, const struct item *item, unsigned n)
 		                                 : guid_tag("c:", item, n);
 	if (item->type != ITEM_FOLDER)
 		return classic_tag(must_printf("c:%s.%u", item->id, n));
-	return classic_tag(
-		must_printf("t:%s.%lld", item->id,
-	                    (long long)(item->below_ns / 100 +
-	                                INT64_C(621355968000000000))));
+	return classic_tag(must_printf("t:%s.%" PRId64, item->id,
+	                               item->below_ns / 100 + EPOCH_TICKS));
 }

@@ -1,5 +1,6 @@
 #include "tests/graphd/item_json.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -147,6 +148,7 @@ static void add_facets(struct graphd *g, const struct request *req, cJSON *obj,
 
 	switch (item->type) {
 	case ITEM_FILE:
+		assert(s->blob);
 		add_file(g, req, obj, item, s->name, s->blob);
 		break;
 	case ITEM_FOLDER:

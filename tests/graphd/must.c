@@ -57,10 +57,8 @@ const char *must_text(const struct buf *b)
 	return b->data ? b->data : "";
 }
 
-void must_ok(int rc, const char *what)
+_Noreturn void must_die(int rc, const char *what)
 {
-	if (rc < 0) {
-		fprintf(stderr, "graphd: %s: %s\n", what, strerror(-rc));
-		_exit(70);
-	}
+	fprintf(stderr, "graphd: %s: %s\n", what, strerror(-rc));
+	_exit(70);
 }

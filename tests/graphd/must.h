@@ -20,7 +20,13 @@ char *must_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* The text of a buffer, "" if nothing was added; ends if one add failed. */
 const char *must_text(const struct buf *b);
 
+_Noreturn void must_die(int rc, const char *what);
+
 /* For calls that return -Exxx and can't be gone on from. */
-void must_ok(int rc, const char *what);
+static inline void must_ok(int rc, const char *what)
+{
+	if (rc < 0)
+		must_die(rc, what);
+}
 
 #endif

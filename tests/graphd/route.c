@@ -51,6 +51,19 @@ char *route_decode(const char *s, size_t len, bool plus_is_space)
 	return out;
 }
 
+/* Options that OData gives a "$"; "token" and the like never have one. */
+static bool is_plain_option(const char *name)
+{
+	static const char *const options[] = { "select", "top", "expand",
+		                               "orderby", "skiptoken" };
+
+	for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++) {
+		if (!strcmp(name, options[i]))
+			return true;
+	}
+	return false;
+}
+
 void query_parse(const char *target, struct query *out)
 {
 	const char *s = strchr(target, '?');
@@ -70,7 +83,7 @@ void query_parse(const char *target, struct query *out)
 		p = &out->pairs[out->n++];
 		name = route_decode(s, (size_t)(name_end - s), true);
 		with |= *name == '$';
-		without |= *name != '$' && *name != '@' && islower(*name);
+		without |= is_plain_option(name);
 		p->name = must_copy(*name == '$' ? name + 1 : name);
 		free(name);
 		p->value =

@@ -191,7 +191,7 @@ static int bind_all(struct server *s, uint16_t *port)
 {
 	int rc = 0;
 
-	for (size_t i = 0; s->opt->addresses[i] && i < MAX_LISTENERS; i++) {
+	for (size_t i = 0; i < MAX_LISTENERS && s->opt->addresses[i]; i++) {
 		rc = listen_on(s->opt->addresses[i], *port, &s->fds[s->nfds],
 		               port);
 		if (rc < 0)

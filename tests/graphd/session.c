@@ -117,7 +117,7 @@ static bool name_agrees(struct answer *out, const cJSON *body,
 /* One session per new name at a time (13 #46). */
 static bool name_in_use(struct graphd *g, const struct target *t)
 {
-	if (!g->quirks.second_session_409 || t->item)
+	if (!g->quirks.second_session_409 || t->item || !t->parent)
 		return false;
 	for (struct session *s = g->sessions->first; s; s = s->next) {
 		if (!s->item_num && s->parent_num == t->parent->num &&

@@ -321,17 +321,22 @@ static void commit_to(struct graphd *g, const struct request *req,
 
 	if (!is_complete(out, s) || !locate_target(g, req, out, &t))
 		return;
-	if (locate_if_match(g, req, out, t.item)) {
+	if (!name && t.item == g->drive->root) {
+		answer_error(out, 400, "invalidRequest", NULL,
+		             "The name is missing.");
+	} else if (locate_if_match(g, req, out, t.item)) {
 		s->how = locate_conflict(req, body, CONFLICT_RENAME);
 		s->item_num = 0;
 		s->guarded = s->doomed = false;
 		if (t.item && t.item->type == ITEM_FOLDER && name) {
 			/* The documented form addresses the folder. */
 			s->parent_num = t.item->num;
-		} else {
-			s->parent_num =
-				t.parent ? t.parent->num : t.item->parent->num;
-			name = t.name ? t.name : t.item->name;
+		} else if (t.name) {
+			s->parent_num = t.parent->num;
+			name = t.name;
+		} else if (t.item && t.item->parent) {
+			s->parent_num = t.item->parent->num;
+			name = t.item->name;
 		}
 		copy = must_copy(name);
 		free(s->name);

@@ -100,6 +100,7 @@ void session_load(struct graphd *g, const cJSON *list)
 {
 	const cJSON *o;
 
-	cJSON_ArrayForEach (o, list)
+	cJSON_ArrayForEach (o, list) {
 		load_one(g, o);
+	}
 }
