@@ -45,7 +45,7 @@ class Front:
         self.base.mkdir(parents=True, exist_ok=True)
         world.make_certificates(self.base, "127.0.0.1", "localhost")
         self.process = subprocess.Popen(
-            [shutil.which("nghttpx", path=PATH), "--conf=/dev/null",
+            [*world.DIES_WITH_US, shutil.which("nghttpx", path=PATH), "--conf=/dev/null",
              "--workers=1", f"--frontend=127.0.0.1,{self.port}",
              f"--backend=127.0.0.1,{backend_port}",
              f"--errorlog-file={self.log}", "--accesslog-file=/dev/null",

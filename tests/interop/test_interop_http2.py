@@ -9,6 +9,7 @@ import pytest
 
 import front as front_module
 import graphd as graphd_module
+import world
 
 GRANULE = 327680
 
@@ -45,7 +46,8 @@ def client(tmp_path):
         pytest.skip(reason)
     front = front_module.Front(tmp_path / "front")
     server = subprocess.Popen(
-        [graphd_module.BINARY, "--kind", "personal", "--page-size", "2",
+        [*world.DIES_WITH_US, graphd_module.BINARY, "--kind", "personal",
+         "--page-size", "2",
          "--content-url", f"https://localhost:{front.port}"],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     try:

@@ -16,7 +16,10 @@ LOGIN = "login.microsoftonline.com"
 # Pre-authenticated URLs lie on a host of their own, as with the service.
 CONTENT = "my.microsoftpersonalcontent.com"
 
-_TOOLS = ("unshare", "nsenter", "ip", "mount", "openssl", "curl")
+_TOOLS = ("unshare", "nsenter", "setpriv", "ip", "mount", "openssl", "curl")
+
+# In front of a server: it does not outlive a test run that is killed.
+DIES_WITH_US = ("setpriv", "--pdeathsig", "TERM")
 
 # Ends when its standard input does: also if the test run is killed.
 _SETUP = """
@@ -101,7 +104,7 @@ class World:
         users = [] if os.geteuid() == 0 else ["--user", "--preserve-credentials"]
         return ["nsenter", "--target", str(self.process.pid), *users,
                 "--mount", "--net", f"--wd={os.getcwd()}", "--",
-                *map(str, command)]
+                *DIES_WITH_US, *map(str, command)]
 
     def popen(self, command, **kw):
         return subprocess.Popen(self.command(command), **kw)
