@@ -212,4 +212,8 @@ struct graph_drive {
 };
 int graph_parse_drive(const cJSON *json, struct graph_drive *out);
 
+/* True if both ids are one drive's: those of personal accounts come in either
+ * case, with or without their leading zero (facts 2.5). */
+bool graph_same_drive(const char *a, const char *b);
+
 #endif

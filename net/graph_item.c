@@ -157,3 +157,17 @@ int graph_parse_drive(const cJSON *json, struct graph_drive *out)
 	*out = drive;
 	return 0;
 }
+
+static bool is_personal_drive(const char *id)
+{
+	size_t len = strspn(id, "0123456789abcdefABCDEF");
+
+	return len > 0 && len <= 16 && !id[len];
+}
+
+bool graph_same_drive(const char *a, const char *b)
+{
+	if (!is_personal_drive(a) || !is_personal_drive(b))
+		return !strcmp(a, b);
+	return !strcasecmp(a + strspn(a, "0"), b + strspn(b, "0"));
+}

@@ -428,6 +428,30 @@ static void test_out_of_memory(void)
 	http_free(http);
 }
 
+static void test_same_drive(void)
+{
+	static const struct {
+		const char *a, *b;
+		bool same;
+	} cases[] = {
+		{ "0123456789abcdef", "0123456789ABCDEF", true },
+		{ "0123456789abcdef", "123456789ABCDEF", true },
+		{ "b!AbC-_", "b!AbC-_", true },
+		{ "b!AbC-_", "b!abc-_", false },
+		{ "0123456789abcdef", "0123456789abcdee", false },
+		{ "0123456789abcdef0", "0123456789ABCDEF0", false },
+		{ "b!0", "0", false },
+		{ "0", "00", true },
+		{ "", "0", false },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		check_row("%s %s", cases[i].a, cases[i].b);
+		CHECK_EQ(graph_same_drive(cases[i].a, cases[i].b),
+		         cases[i].same);
+	}
+}
+
 int main(void)
 {
 	RUN(test_items);
@@ -437,5 +461,6 @@ int main(void)
 	RUN(test_drives);
 	RUN(test_prepared);
 	RUN(test_out_of_memory);
+	RUN(test_same_drive);
 	return check_report();
 }
