@@ -2,8 +2,9 @@
  *
  * A blob is replaced by write, fsync, rename, fsync of the directory: a reader
  * sees the old one or the new one. The temporary file has a fixed name, so
- * that a crash leaves at most one behind, and the next put takes it over;
- * DIR/.lock keeps two processes from writing it at the same time. */
+ * that a crash leaves at most one behind, and the next put takes it over; a
+ * lock on the directory keeps two processes from writing it at a time. Where
+ * directories can't be locked (NFS), the slower of two gets an error. */
 #include "auth/keystore_backend.h"
 
 #include <errno.h>
@@ -18,8 +19,7 @@
 
 #include "auth/keystore.h"
 
-#define TMP_NAME  ".new"
-#define LOCK_NAME ".lock"
+#define TMP_NAME ".new"
 
 struct keyfiles {
 	int dir_fd;
@@ -174,22 +174,16 @@ static int file_get(void *self, const char *name, void *buf, size_t *out_len)
 	return rc;
 }
 
-/* Returns a descriptor; closing it unlocks. */
+/* A descriptor of its own: closing it unlocks, also when we are killed. */
 static int lock_dir(const struct keyfiles *k)
 {
-	int fd, rc;
+	int fd;
 
-	fd = openat(k->dir_fd, LOCK_NAME,
-	            O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	fd = openat(k->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	do {
-		rc = flock(fd, LOCK_EX) < 0 ? -errno : 0;
-	} while (rc == -EINTR);
-	if (rc < 0) {
-		close(fd);
-		return rc;
-	}
+	while (flock(fd, LOCK_EX) < 0 && errno == EINTR)
+		continue;
 	return fd;
 }
 

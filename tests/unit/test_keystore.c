@@ -199,7 +199,7 @@ static void test_names_and_sizes(void)
 {
 	static const char *const bad[] = {
 		"",    "Token",    "a/b",
-		"..",  ".lock",    "a_b",
+		"..",  ".new",     "a_b",
 		"a b", "\xc3\xa4", "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddx",
 	};
 	char *big = calloc(1, KEYSTORE_MAX_BLOB + 1);
