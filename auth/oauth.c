@@ -123,8 +123,10 @@ oauth_device_wait(struct http *http, const struct cloud *cloud,
 	}
 	if (err->result == OAUTH_OFFLINE)
 		return err->result; /* maybe it was typed: nobody could tell */
-	*err = (struct oauth_error){ .result = OAUTH_EXPIRED,
-		                     .why = "the code was not typed in time" };
+	*err = (struct oauth_error){
+		.result = OAUTH_EXPIRED,
+		.why = "the code expired before somebody typed it"
+	};
 	return err->result;
 }
 

@@ -34,7 +34,7 @@ static const struct {
 	  { OAUTH_DECLINED, "the sign-in was declined" } },
 	{ "access_denied", { OAUTH_DECLINED, "the sign-in was declined" } },
 	{ "expired_token",
-	  { OAUTH_EXPIRED, "the code was not typed in time" } },
+	  { OAUTH_EXPIRED, "the code expired before somebody typed it" } },
 	{ "bad_verification_code",
 	  { OAUTH_SIGN_IN,
 	    "the service does not know this device code (any more)" } },
@@ -58,7 +58,7 @@ static const struct {
 	{ "login_required",
 	  { OAUTH_SIGN_IN, "the service wants to see a person" } },
 	{ "consent_required",
-	  { OAUTH_SIGN_IN, "nobody has allowed the app yet" } },
+	  { OAUTH_SIGN_IN, "nobody has given the app consent yet" } },
 	{ "temporarily_unavailable", { OAUTH_OFFLINE, SERVICE_LINE } },
 	{ "server_error", { OAUTH_OFFLINE, SERVICE_LINE } },
 };
@@ -67,7 +67,7 @@ static const struct {
 static const struct {
 	const char *suberror, *line;
 } suberrors[] = {
-	{ "consent_required", "nobody has allowed the app yet" },
+	{ "consent_required", "nobody has given the app consent yet" },
 	{ "token_expired", UNUSED_LINE },
 	{ "user_password_expired",
 	  "the account's password has run out: change it" },
@@ -107,7 +107,7 @@ static const struct {
 	{ 70011, OAUTH_SETUP, SCOPE_LINE },
 	{ 28002, OAUTH_SETUP, SCOPE_LINE },
 	{ 700022, OAUTH_SETUP, SCOPE_LINE },
-	{ 65001, SAME, "nobody has allowed the app yet" },
+	{ 65001, SAME, "nobody has given the app consent yet" },
 	{ 65004, OAUTH_DECLINED, "the app was not allowed to see the files" },
 	{ 90094, SAME, ADMIN_LINE },
 	{ 90095, SAME, ADMIN_LINE },

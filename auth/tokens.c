@@ -102,16 +102,25 @@ err_free:
 	return rc;
 }
 
+void tokens_stop(struct tokens *t)
+{
+	bool stopped;
+
+	pthread_mutex_lock(&t->lock);
+	stopped = atomic_exchange(&t->stop, true);
+	pthread_cond_signal(&t->wake);
+	pthread_mutex_unlock(&t->lock);
+	if (stopped)
+		return;
+	pthread_join(t->thread, NULL);
+	tokens_answer(t, -ECANCELED);
+}
+
 void tokens_free(struct tokens *t)
 {
 	if (!t)
 		return;
-	pthread_mutex_lock(&t->lock);
-	atomic_store(&t->stop, true);
-	pthread_cond_signal(&t->wake);
-	pthread_mutex_unlock(&t->lock);
-	pthread_join(t->thread, NULL);
-	tokens_answer(t, -ECANCELED);
+	tokens_stop(t);
 	tokens_take_nothing(t, "");
 	destroy_locks(t);
 	free(t);
@@ -149,7 +158,7 @@ static int set_drive_locked(struct tokens *t, const char *drive_id)
 	char why[512];
 
 	tokens_load(t, why, sizeof(why)); /* don't overwrite a newer one */
-	if (t->drive_id[0] && strcmp(t->drive_id, drive_id))
+	if (t->drive_id[0] && !graph_same_drive(t->drive_id, drive_id))
 		return -EXDEV;
 	pthread_mutex_lock(&t->lock);
 	strcpy(t->drive_id, drive_id);
@@ -300,6 +309,8 @@ static int get_locked(struct tokens *t, const char *stale,
 {
 	int64_t now = clock_mono_ms();
 
+	if (atomic_load(&t->stop))
+		return -ECANCELED;
 	if (t->standing != TOKENS_IN) {
 		if (now - t->looked_ms < LOOK_GAP_MS && !t->waiters)
 			return -EACCES;

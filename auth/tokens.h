@@ -52,7 +52,12 @@ struct tokens_options {
 int tokens_new(const struct tokens_options *opt, struct tokens **out_t,
                char *why, size_t why_size);
 
-/* Cuts a refresh short; whoever still waits gets -ECANCELED. */
+/* Cuts a refresh short; who waits gets -ECANCELED, as does whoever asks later.
+ * For the shutdown: graph_free() waits for the answers to its questions. Not
+ * from a callback. */
+void tokens_stop(struct tokens *t);
+
+/* Stops if need be, frees. NULL is fine. */
 void tokens_free(struct tokens *t);
 
 /* What is known of the account beside the token; NULL: as configured (client

@@ -132,26 +132,30 @@ static int explain(int rc, const struct tokens *t, char *why, size_t why_size)
 		break;
 	case -EPERM:
 		snprintf(why, why_size,
-		         "the sign-in in %s is open to other users and not "
+		         "the sign-in (\"token\" in %s) is open to other users "
+		         "and not "
 		         "used: run `nmbackupfs auth` for a new one",
 		         where);
 		break;
 	case -EFBIG:
 	case -EBADMSG:
 		snprintf(why, why_size,
-		         "the sign-in in %s is damaged: run `nmbackupfs auth` "
+		         "the sign-in (\"token\" in %s) is damaged: run "
+		         "`nmbackupfs auth` "
 		         "for a new one",
 		         where);
 		rc = -EBADMSG;
 		break;
 	case -ENOTSUP:
 		snprintf(why, why_size,
-		         "the sign-in in %s was written by a newer nmbackupfs",
+		         "the sign-in (\"token\" in %s) was written by a newer "
+		         "nmbackupfs",
 		         where);
 		break;
 	default:
-		snprintf(why, why_size, "can't read the sign-in in %s: %s",
-		         where, strerror(-rc));
+		snprintf(why, why_size,
+		         "can't read the sign-in (\"token\" in %s): %s", where,
+		         strerror(-rc));
 	}
 	return rc;
 }
@@ -187,7 +191,7 @@ static int check_blob(const struct tokens *t, const struct token_blob *b,
 		return -ENOENT;
 	}
 	if (t->drive_id[0] && b->drive_id[0] &&
-	    strcmp(t->drive_id, b->drive_id)) {
+	    !graph_same_drive(t->drive_id, b->drive_id)) {
 		snprintf(why, why_size,
 		         "signed in as another account than before: run "
 		         "`nmbackupfs auth` and choose the first one, or use "

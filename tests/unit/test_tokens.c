@@ -723,10 +723,12 @@ static void test_free_during_a_refresh(void)
 	got_init(&g, NULL);
 	tokens_get(w.t, NULL, on_got, &g);
 	signin_wait_requests(w.s, 1);
-	tokens_free(w.t);
-	w.t = NULL;
+	tokens_stop(w.t);
 	CHECK_EQ(g.count, 1);
 	CHECK_EQ(g.rc, -ECANCELED);
+	CHECK_STR(ask(&w, NULL), "-ECANCELED");
+	tokens_free(w.t);
+	w.t = NULL;
 	end(&w);
 }
 
@@ -928,8 +930,7 @@ static void test_keystore_fails(void)
 	signin_say_token(w.s, 1, HOUR_S);
 	signin_hold(w.s, true);
 	signin_say_token(w.s, 2, HOUR_S);
-	snprintf(away, sizeof(away), "%s/.lock", w.dir);
-	CHECK_EQ(unlink(away), 0);
+	snprintf(away, sizeof(away), "%s/.new", w.dir);
 	CHECK_EQ(mkdir(away, 0700), 0); /* put fails with -EISDIR */
 	signin_hold(w.s, false);
 	CHECK_STR(ask(&w, NULL), "access-1");
@@ -952,8 +953,7 @@ static void test_set_must_be_durable(void)
 	begin_signed_in(&w, NULL, HOUR_S);
 	token.access = strdup("access-7");
 	token.refresh = strdup("refresh-7");
-	snprintf(away, sizeof(away), "%s/.lock", w.dir);
-	CHECK_EQ(unlink(away), 0);
+	snprintf(away, sizeof(away), "%s/.new", w.dir);
 	CHECK_EQ(mkdir(away, 0700), 0);
 	CHECK_EQ(tokens_set(w.t, &token), -EISDIR);
 	CHECK_STR(ask(&w, NULL), "access-0");
