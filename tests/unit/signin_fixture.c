@@ -32,6 +32,8 @@ struct signin {
 	struct say last; /* repeated when no new one is there */
 	struct asked asked[MAX];
 	unsigned nasked;
+	struct say drive;
+	unsigned gets;
 	bool held, stopped;
 };
 
@@ -65,8 +67,13 @@ static bool serve_one(struct signin *s, int fd, struct buf *head,
 	if (!raw_read_request(fd, head, body))
 		return false;
 	pthread_mutex_lock(&s->lock);
-	note_request(s, head, body);
-	say = next_say(s);
+	if (!strncmp(head->data, "GET ", 4)) {
+		s->gets++;
+		say = s->drive;
+	} else {
+		note_request(s, head, body);
+		say = next_say(s);
+	}
 	pthread_mutex_unlock(&s->lock);
 	if (!say.status)
 		return false;
@@ -98,6 +105,7 @@ struct signin *signin_start(void)
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->moved, NULL);
 	s->last.status = 503;
+	s->drive.status = 404;
 	s->raw = raw_start(serve, s);
 	return s;
 }
@@ -137,6 +145,24 @@ void signin_say(struct signin *s, int status, const char *headers,
 	         headers ? headers : "");
 	snprintf(say->body, sizeof(say->body), "%s", body);
 	pthread_mutex_unlock(&s->lock);
+}
+
+void signin_say_drive(struct signin *s, int status, const char *body)
+{
+	pthread_mutex_lock(&s->lock);
+	s->drive.status = status;
+	snprintf(s->drive.body, sizeof(s->drive.body), "%s", body);
+	pthread_mutex_unlock(&s->lock);
+}
+
+unsigned signin_gets(struct signin *s)
+{
+	unsigned n;
+
+	pthread_mutex_lock(&s->lock);
+	n = s->gets;
+	pthread_mutex_unlock(&s->lock);
+	return n;
 }
 
 void signin_say_token(struct signin *s, int n, int expires_in)

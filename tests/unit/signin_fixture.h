@@ -25,6 +25,11 @@ void signin_say(struct signin *s, int status, const char *headers,
  * `expires_in` seconds; N < 0: no refresh token, access token "access-lone". */
 void signin_say_token(struct signin *s, int n, int expires_in);
 
+/* What a GET (of the drive) is answered: status 404 before the first call.
+ * GETs are counted apart. */
+void signin_say_drive(struct signin *s, int status, const char *body);
+unsigned signin_gets(struct signin *s);
+
 /* Answers wait while held; requests are still counted when they come in. */
 void signin_hold(struct signin *s, bool hold);
 

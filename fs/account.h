@@ -1,0 +1,38 @@
+/* fs/account.h -- signing in with a person at hand, and whose account it is.
+ *
+ * Speaks to the person on standard error. Whoever signs in is looked up
+ * (GET /me/drive) before anything is stored: a profile belongs to one drive,
+ * and what waits to be sent must never go to another one (faults 50).
+ * Blocking; one call at a time per process (SIGINT and SIGTERM cancel it, their
+ * handlers are put back). Errors: see account_sign_in(). */
+#ifndef NMB_ACCOUNT_H
+#define NMB_ACCOUNT_H
+
+#include <stddef.h>
+#include <stdio.h>
+
+struct session;
+
+#define ACCOUNT_DRIVE_MAX 255
+
+/* Device-code flow in the foreground; the service's own words go to standard
+ * error, on a terminal with a QR code. `profile_drive`: the drive the profile's
+ * state belongs to, or "". 0: signed in, stored durably; -EINVAL: the app
+ * registration or the config is wrong; -EACCES: refused, declined or not typed
+ * in time; -EXDEV: another account; -ECANCELED: Ctrl-C; -Exxx. On an error
+ * nothing was changed and `why` has one line for people. */
+int account_sign_in(struct session *s, const char *profile_drive, char *why,
+                    size_t why_size);
+
+/* The same from a token cache of MSAL for Python (auth/msal.h). */
+int account_import(struct session *s, const char *path,
+                   const char *profile_drive, char *why, size_t why_size);
+
+/* The drive a profile's state belongs to; "" if there is no state or it doesn't
+ * say. 0, or -Exxx: the state can't be read. A mount may be running. */
+int account_profile_drive(const char *state_dir, char *out, size_t size);
+
+/* How to get a client id, in five lines. `config_file`: where it goes. */
+void account_explain_client_id(FILE *f, const char *config_file);
+
+#endif

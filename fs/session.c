@@ -1,0 +1,184 @@
+#include "fs/session.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "auth/keystore.h"
+#include "auth/tokens.h"
+#include "fs/exit.h"
+#include "net/graph.h"
+#include "net/http.h"
+
+/* Undecorated traffic is throttled first, facts 10.1. */
+#define USER_AGENT "NONISV|nmbackupfs|nmbackupfs/" NMB_VERSION
+
+static const char *set_or_null(const char *s)
+{
+	return s && *s ? s : NULL;
+}
+
+static int open_http(struct session *s, const struct session_options *opt,
+                     char *why, size_t why_size)
+{
+	struct http_options http = {
+		.user_agent = USER_AGENT,
+		.ca_file = set_or_null(opt->ca_file),
+		.http2 = opt->http2,
+		.up_bytes_per_s = opt->up_bytes_per_s,
+		.down_bytes_per_s = opt->down_bytes_per_s,
+	};
+	int rc = http_new(&http, &s->http);
+
+	if (rc == -EINVAL)
+		snprintf(why, why_size, "ca_file %s is not a PEM file",
+		         opt->ca_file);
+	return rc;
+}
+
+static int open_keystore(struct session *s, const struct session_options *opt,
+                         char *why, size_t why_size)
+{
+	struct keystore_options keystore = {
+		.backend = set_or_null(opt->keystore),
+		.dir = opt->keystore_dir,
+	};
+
+	return keystore_open(&keystore, &s->keystore, why, why_size);
+}
+
+/* Calls come only once the session is open: `tokens` is set by then. */
+static void get_token(void *arg, const char *stale, graph_got_token_fn *got,
+                      void *got_arg)
+{
+	struct session *s = arg;
+
+	tokens_get(s->tokens, stale, got, got_arg);
+}
+
+static int open_graph(struct session *s)
+{
+	struct graph_options graph = {
+		.http = s->http,
+		.base_url = s->cloud.graph_url,
+		.token = get_token,
+		.token_arg = s,
+	};
+
+	return graph_new(&graph, &s->graph);
+}
+
+/* Runs when somebody has signed in (or out) elsewhere. */
+static void on_tokens_changed(void *arg)
+{
+	struct session *s = arg;
+
+	graph_kick(s->graph);
+}
+
+/* That nobody is signed in is an error only if the flags say so. */
+static int open_tokens(struct session *s, unsigned flags, char *why,
+                       size_t why_size)
+{
+	struct tokens_options tokens = {
+		.http = s->http,
+		.keystore = s->keystore,
+		.cloud = &s->cloud,
+		.client_id = set_or_null(s->client_id),
+		.changed = on_tokens_changed,
+		.changed_arg = s,
+	};
+
+	s->tokens_rc = tokens_new(&tokens, &s->tokens, why, why_size);
+	if (!s->tokens)
+		return s->tokens_rc;
+	if (s->tokens_rc < 0 && flags & SESSION_SIGNED_IN)
+		return -EACCES;
+	return 0;
+}
+
+static int open_all(struct session *s, const struct session_options *opt,
+                    unsigned flags, char *why, size_t why_size)
+{
+	int rc;
+
+	rc = cloud_resolve(opt->account, opt->login_url, opt->graph_url,
+	                   &s->cloud, why, why_size);
+	if (rc == 0)
+		rc = open_http(s, opt, why, why_size);
+	if (rc == 0)
+		rc = open_keystore(s, opt, why, why_size);
+	if (rc == 0)
+		rc = open_graph(s);
+	if (rc == 0)
+		rc = open_tokens(s, flags, why, why_size);
+	return rc;
+}
+
+int session_open_options(const struct session_options *opt, unsigned flags,
+                         struct session **out_s, char *why, size_t why_size)
+{
+	struct session *s;
+	int rc;
+
+	why[0] = '\0';
+	if (opt->client_id && strlen(opt->client_id) >= sizeof(s->client_id)) {
+		snprintf(why, why_size, "client_id is too long");
+		return -EINVAL;
+	}
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	if (opt->client_id)
+		strcpy(s->client_id, opt->client_id);
+	rc = open_all(s, opt, flags, why, why_size);
+	if (rc < 0) {
+		if (!why[0])
+			snprintf(why, why_size, "%s", strerror(-rc));
+		session_close(s);
+		return rc;
+	}
+	*out_s = s;
+	return 0;
+}
+
+void session_close(struct session *s)
+{
+	if (!s)
+		return;
+	/* The graph waits for answers of the tokens, which wait for http. */
+	if (s->tokens)
+		tokens_stop(s->tokens);
+	if (s->graph)
+		graph_free(s->graph);
+	tokens_free(s->tokens);
+	keystore_close(s->keystore);
+	if (s->http)
+		http_free(s->http);
+	free(s);
+}
+
+void session_kick(struct session *s)
+{
+	http_drop_connections(s->http);
+	tokens_kick(s->tokens);
+	graph_kick(s->graph);
+}
+
+int session_exit_status(int rc)
+{
+	switch (rc) {
+	case 0:
+		return EXIT_OK;
+	case -EINVAL:
+		return EXIT_USAGE;
+	case -EACCES:
+	case -EXDEV:
+		return EXIT_SIGN_IN;
+	case -EBADMSG:
+		return EXIT_DAMAGED;
+	default:
+		return EXIT_FAILED;
+	}
+}

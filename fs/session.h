@@ -1,0 +1,62 @@
+/* fs/session.h -- everything between a config and requests to the service:
+ * http, keystore, graph, tokens; opened in this order, closed in reverse.
+ *
+ * For the mount and for every command that talks to the service. The members
+ * of an open session are set once and may be used by any thread until
+ * session_close(). */
+#ifndef NMB_SESSION_H
+#define NMB_SESSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "auth/cloud.h"
+
+struct config;
+struct graph;
+struct http;
+struct keystore;
+struct tokens;
+
+struct session {
+	struct cloud cloud;
+	char client_id[128]; /* as configured; "": none */
+	struct http *http;
+	struct keystore *keystore;
+	struct tokens *tokens;
+	struct graph *graph;
+	int tokens_rc; /* of tokens_new(): 0, or why nobody is signed in */
+};
+
+/* Strings are copied where they are needed; NULL and "" mean the default. */
+struct session_options {
+	const char *account, *client_id, *login_url, *graph_url, *ca_file;
+	const char *keystore, *keystore_dir;
+	bool http2;
+	uint64_t up_bytes_per_s, down_bytes_per_s;
+};
+
+enum session_flags {
+	SESSION_ANY = 0,
+	SESSION_SIGNED_IN = 1, /* nobody is: -EACCES */
+};
+
+/* 0; -EINVAL: the config is wrong; -EPERM: secrets are open to others; -EACCES:
+ * see the flags; -Exxx. On an error `why` has one line for people. */
+int session_open(const struct config *cfg, unsigned flags,
+                 struct session **out_s, char *why, size_t why_size);
+int session_open_options(const struct session_options *opt, unsigned flags,
+                         struct session **out_s, char *why, size_t why_size);
+
+/* Ends what is under way with -ECANCELED. NULL is fine. */
+void session_close(struct session *s);
+
+/* The network may be back, or the machine woke up: tries what waits now. */
+void session_kick(struct session *s);
+
+/* The exit status (fs/exit.h) for an error of session_open() and of fs/signin.h
+ * functions. */
+int session_exit_status(int rc);
+
+#endif
