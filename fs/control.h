@@ -1,16 +1,17 @@
 /* fs/control.h -- the control socket: other processes ask the running mount.
  *
  * A stream socket `control` in the state directory (0600). One JSON object per
- * line each way: {"do":"status"} -> {"ok":true, ...}. Requests (fs/control.c
- * has the members of each answer):
+ * line each way, at most 64 KiB: {"do":"status"} -> {"ok":true, ...}. A path is
+ * absolute below the mount point, or relative to it.
  *
- *	status [path]      all of `status --json`
+ *	status             all of `status --json` (fs/control_status.h)
+ *	status path        of one node: state, size, id, error
  *	flush [path, timeout_ms]   lines {"left_files","left_bytes"} while it
- *	                   goes on, the last one has "ok"
- *	stop               hand over: end soon, keep what is unsent
- *	unmount            the mount point is being detached: drain, then end
- *	put, get           through the running mount (fs/cmd_put, fs/cmd_get)
- *	events             a line per change, until the peer hangs up
+ *	                   goes on; the last one has "ok"
+ *	poll               asks the drive for changes now; "ok" once they are in
+ *	kick               network or sign-in may be back: tries what waits
+ *	stop               ends soon, keeping what is unsent
+ *	events             a line per change of state, until the peer hangs up
  *
  * An answer {"ok":false,"errno":N,"error":"one line"} ends a request.
  * Threads: one thread serves all peers with poll(); what takes long is
@@ -28,10 +29,14 @@ struct nmb;
 
 /* Binds and starts the thread. */
 int control_new(struct nmb *nmb, struct control **out_c);
+
+/* Hangs up on everybody and ends the thread: before the engine goes. */
+void control_stop(struct control *c);
+/* After the engine has gone: it may still wake who waited here. */
 void control_free(struct control *c);
 
-/* Tells those who listen to `events`; `event` is copied. Never blocks. */
-void control_event(struct control *c, const cJSON *event);
+/* Something changed: who listens to `events` gets a line. Never blocks. */
+void control_changed(struct control *c);
 
 /* ---- the other side ------------------------------------------------------ */
 

@@ -43,6 +43,9 @@ struct nmb {
 	struct control *control; /* the socket */
 	struct fuse_session *fuse;
 
+	/* Ends the process soon, keeping what is unsent: any thread. */
+	void (*stop)(struct nmb *nmb);
+
 	bool read_only;
 	int64_t deadline_ms; /* a reader waits at most */
 	double entry_timeout_s, attr_timeout_s;
