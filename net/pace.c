@@ -123,6 +123,26 @@ int64_t pace_ask(struct pace *p, enum pace_class class, unsigned units,
 	return due_ms <= now_ms ? 0 : due_ms;
 }
 
+int pace_pick(struct pace *p, const unsigned units[PACE_CLASSES],
+              int64_t now_ms, int64_t *out_again_ms)
+{
+	int64_t again_ms = PACE_ON_DONE;
+
+	for (int i = 0; i < PACE_CLASSES; i++) {
+		int64_t at;
+
+		if (!units[i])
+			continue;
+		at = pace_ask(p, (enum pace_class)i, units[i], now_ms);
+		if (at == 0)
+			return i;
+		if (at < again_ms)
+			again_ms = at;
+	}
+	*out_again_ms = again_ms;
+	return -1;
+}
+
 /* How long one unit takes, by what is left of the minute: at half of the
  * budget four times as fast as an even spread, at its end as fast. */
 static int64_t budget_unit_us(const struct pace *p, int64_t now_ms)

@@ -18,9 +18,8 @@
  *
  * Lower classes get a smaller share of the window, but each at least one
  * request, and stop earlier in the budget. Who waits is the caller's business:
- * whenever a request came, ended, or a time told by pace_ask() is over, it asks
- * class by class, in their order, for as long as the answer is 0. If PACE_USER
- * is refused, so are all.
+ * whenever a request came, ended, or a time told by pace_ask() is over, it
+ * calls pace_pick() and starts somebody, for as long as that names a class.
  *
  * Pure: time comes in, in milliseconds of clock_mono_ms(); no I/O. Sources:
  * facts/graph.md 10.1. Threads: none, the caller locks. */
@@ -92,6 +91,13 @@ void pace_init(struct pace *p);
  * of a request it may help. PACE_ON_DONE: only that helps. */
 int64_t pace_ask(struct pace *p, enum pace_class class, unsigned units,
                  int64_t now_ms);
+
+/* `units[class]`: of the first one of that class that waits; 0: nobody does.
+ * Returns the class whose turn it is, or -1 and the time to ask again. A class
+ * that is refused doesn't hold up those behind it: for each of them there is
+ * at least one request, so that uploads go on during a long restore. */
+int pace_pick(struct pace *p, const unsigned units[PACE_CLASSES],
+              int64_t now_ms, int64_t *out_again_ms);
 
 void pace_start(struct pace *p, enum pace_class class, unsigned units,
                 int64_t now_ms, struct pace_ticket *out_t);

@@ -63,6 +63,36 @@ static void test_shares(void)
 	CHECK_EQ(pace_ask(&p, PACE_USER, 1, T0), PACE_ON_DONE);
 }
 
+static void test_pick(void)
+{
+	static const unsigned all[PACE_CLASSES] = { 1, 1, 1, 2 };
+	static const unsigned no_user[PACE_CLASSES] = { 0, 1, 1, 2 };
+	static const unsigned reads[PACE_CLASSES] = { 0, 0, 1, 2 };
+	static const unsigned nobody[PACE_CLASSES] = { 0 };
+	struct pace_ticket t[64], last;
+	struct pace_result throttled = result(429, 5000);
+	int64_t again = 0;
+	struct pace p;
+
+	pace_init(&p);
+	CHECK_EQ(pace_pick(&p, all, T0, &again), PACE_USER);
+	CHECK_EQ(pace_pick(&p, no_user, T0, &again), PACE_META);
+	CHECK_EQ(pace_pick(&p, reads, T0, &again), PACE_READ_AHEAD);
+	CHECK_EQ(pace_pick(&p, nobody, T0, &again), -1);
+	CHECK_EQ(again, PACE_ON_DONE);
+
+	/* Reads that take all they may don't stop uploads for good. */
+	fill(&p, PACE_READ_AHEAD, T0, t, 64);
+	CHECK_EQ(pace_pick(&p, reads, T0, &again), PACE_UPLOAD);
+	pace_start(&p, PACE_UPLOAD, 2, T0, &last);
+	CHECK_EQ(pace_pick(&p, reads, T0, &again), -1);
+	CHECK_EQ(again, PACE_ON_DONE);
+
+	pace_done(&p, &last, &throttled, T0 + 1);
+	CHECK_EQ(pace_pick(&p, all, T0 + 2, &again), -1);
+	CHECK_EQ(again, T0 + 5001);
+}
+
 static void test_window(void)
 {
 	struct pace_ticket t[64];
@@ -370,6 +400,7 @@ static void test_reserve(void)
 int main(void)
 {
 	RUN(test_shares);
+	RUN(test_pick);
 	RUN(test_window);
 	RUN(test_idle_does_not_grow);
 	RUN(test_freezes);
