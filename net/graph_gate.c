@@ -148,23 +148,20 @@ static struct graph_slot *first_unbarred(const struct graph_gate *gate,
 	return NULL;
 }
 
-/* The next one to be let in, or NULL. If the pace refuses a class, it refuses
- * those behind it too. */
+/* The next one to be let in, or NULL. */
 static struct graph_slot *next_admitted(struct graph_gate *gate, int64_t now_ms)
 {
-	gate->pace_ms = GRAPH_NEVER;
-	for (unsigned class = 0; class < PACE_CLASSES; class ++) {
-		struct graph_slot *s = first_unbarred(gate, class, now_ms);
-		int64_t at;
+	struct graph_slot *first[PACE_CLASSES];
+	unsigned units[PACE_CLASSES];
+	int class;
 
-		if (!s)
-			continue;
-		at = pace_ask(&gate->pace, s->class, s->units, now_ms);
-		if (at && at != PACE_ON_DONE)
-			gate->pace_ms = at;
-		return at ? NULL : s;
+	for (unsigned i = 0; i < PACE_CLASSES; i++) {
+		first[i] = first_unbarred(gate, i, now_ms);
+		units[i] = first[i] ? first[i]->units : 0;
 	}
-	return NULL;
+	gate->pace_ms = PACE_ON_DONE;
+	class = pace_pick(&gate->pace, units, now_ms, &gate->pace_ms);
+	return class < 0 ? NULL : first[class];
 }
 
 bool graph_gate_has_room(struct graph *g, enum pace_class class, unsigned units)
