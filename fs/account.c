@@ -2,8 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,10 +14,8 @@
 #include "auth/msal.h"
 #include "auth/oauth.h"
 #include "auth/tokens.h"
-#include "fs/db.h"
 #include "fs/qr.h"
 #include "fs/session.h"
-#include "fs/store.h"
 #include "net/clock.h"
 #include "net/graph.h"
 #include "net/json.h"
@@ -373,41 +371,4 @@ int account_import(struct session *s, const char *path,
 	oauth_token_done(&t);
 	msal_found_done(&f);
 	return rc;
-}
-
-/* ---- the profile --------------------------------------------------------- */
-
-int account_profile_drive(const char *state_dir, char *out, size_t size)
-{
-	char path[PATH_MAX];
-	struct db *db;
-	int rc;
-
-	out[0] = '\0';
-	if (snprintf(path, sizeof(path), "%s/state.db", state_dir) >=
-	    (int)sizeof(path))
-		return -ENAMETOOLONG;
-	if (access(path, F_OK) < 0)
-		return errno == ENOENT ? 0 : -errno;
-	rc = db_open(path, false, &db);
-	if (rc < 0)
-		return rc;
-	rc = store_get_text(db, "drive_id", out, size);
-	db_close(db);
-	return rc;
-}
-
-void account_explain_client_id(FILE *f, const char *config_file)
-{
-	fprintf(f,
-	        "nmbackupfs needs a client id, the name under which Microsoft "
-	        "knows it. Once, and free:\n"
-	        "1. https://entra.microsoft.com -> App registrations -> New "
-	        "registration: pick who may use it, no redirect URI.\n"
-	        "2. Authentication -> \"Allow public client flows\": Yes.\n"
-	        "3. API permissions -> Microsoft Graph -> Delegated: "
-	        "Files.ReadWrite, offline_access.\n"
-	        "4. Copy the \"Application (client) ID\" to `client_id = ...` "
-	        "in %s.\n",
-	        config_file);
 }

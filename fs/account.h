@@ -8,9 +8,10 @@
 #ifndef NMB_ACCOUNT_H
 #define NMB_ACCOUNT_H
 
+#include <stdbool.h>
 #include <stddef.h>
-#include <stdio.h>
 
+struct config;
 struct session;
 
 #define ACCOUNT_DRIVE_MAX 255
@@ -32,7 +33,19 @@ int account_import(struct session *s, const char *path,
  * say. 0, or -Exxx: the state can't be read. A mount may be running. */
 int account_profile_drive(const char *state_dir, char *out, size_t size);
 
-/* How to get a client id, in five lines. `config_file`: where it goes. */
-void account_explain_client_id(FILE *f, const char *config_file);
+/* What `nmbackupfs auth` and the mount do first. A client id is configured: 0.
+ * Else explains in five lines how to get one, and on a terminal asks for it and
+ * stores it in the config file. -EINVAL: there is none; -Exxx: it
+ * can't be stored. `why`: one line. */
+int account_need_client_id(struct config *cfg, char *why, size_t why_size);
+
+/* What the mount does next. Somebody is signed in: 0. Nobody yet, and a person
+ * is at the terminal: account_sign_in(). Else -EACCES, `why` names the command
+ * to run. */
+int account_need_sign_in(struct session *s, const char *profile_drive,
+                         char *why, size_t why_size);
+
+/* True if a person can be asked: standard input and error are a terminal. */
+bool account_is_terminal(void);
 
 #endif

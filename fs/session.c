@@ -1,13 +1,16 @@
 #include "fs/session.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "auth/keystore.h"
 #include "auth/tokens.h"
+#include "fs/config.h"
 #include "fs/exit.h"
+#include "fs/paths.h"
 #include "net/graph.h"
 #include "net/http.h"
 
@@ -141,6 +144,37 @@ int session_open_options(const struct session_options *opt, unsigned flags,
 	}
 	*out_s = s;
 	return 0;
+}
+
+int session_open(const struct config *cfg, unsigned flags,
+                 struct session **out_s, char *why, size_t why_size)
+{
+	char dir[PATH_MAX], keys[PATH_MAX];
+	struct session_options opt = {
+		.account = config_text(cfg, CONFIG_ACCOUNT),
+		.client_id = config_text(cfg, CONFIG_CLIENT_ID),
+		.login_url = config_text(cfg, CONFIG_LOGIN_URL),
+		.graph_url = config_text(cfg, CONFIG_GRAPH_URL),
+		.ca_file = config_text(cfg, CONFIG_CA_FILE),
+		.keystore = config_text(cfg, CONFIG_KEYSTORE),
+		.keystore_dir = keys,
+		.http2 = config_bool(cfg, CONFIG_HTTP2),
+		.up_bytes_per_s = config_number(cfg, CONFIG_BWLIMIT_UP),
+		.down_bytes_per_s = config_number(cfg, CONFIG_BWLIMIT_DOWN),
+	};
+	int rc;
+
+	rc = paths_config_dir(dir, sizeof(dir));
+	if (rc == 0 &&
+	    snprintf(keys, sizeof(keys), "%s/%s.keys", dir,
+	             config_text(cfg, CONFIG_PROFILE)) >= (int)sizeof(keys))
+		rc = -ENAMETOOLONG;
+	if (rc < 0) {
+		snprintf(why, why_size, "no place for secrets: %s",
+		         strerror(-rc));
+		return rc;
+	}
+	return session_open_options(&opt, flags, out_s, why, why_size);
 }
 
 void session_close(struct session *s)

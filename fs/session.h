@@ -42,7 +42,8 @@ enum session_flags {
 	SESSION_SIGNED_IN = 1, /* nobody is: -EACCES */
 };
 
-/* 0; -EINVAL: the config is wrong; -EPERM: secrets are open to others; -EACCES:
+/* Secrets lie in <profile>.keys beside the config (backend "file").
+ * 0; -EINVAL: the config is wrong; -EPERM: secrets are open to others; -EACCES:
  * see the flags; -Exxx. On an error `why` has one line for people. */
 int session_open(const struct config *cfg, unsigned flags,
                  struct session **out_s, char *why, size_t why_size);
