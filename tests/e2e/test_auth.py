@@ -57,7 +57,8 @@ def test_wrong_account_kind(machine, graphd):
 def test_slow_polls_and_trouble_on_the_way(machine, graphd):
     """Numbers as strings, RFC names, a 503 in between: still signed in."""
     graphd.login(mode="approve", after_polls=2, interval_s=1,
-                 string_numbers=True, fail={"count": 1, "status": 503})
+                 string_numbers=True, fail={"count": 1, "status": 503,
+                                                   "html": True})
     machine.run("auth", check=0)
     assert graphd.login_stats()["polls_too_fast"] == 0
 
@@ -118,7 +119,8 @@ def test_revoked_sign_in_leaves_the_mount_up(signed_in, mnt, graphd):
 
 
 def test_login_service_down_is_not_a_sign_out(signed_in, mnt, graphd):
-    graphd.login(expire_access=True, fail={"count": 3, "status": 503})
+    graphd.login(expire_access=True, fail={"count": 3, "status": 503,
+                                           "error": "server_error"})
     (mnt / "x").write_bytes(b"x")
     signed_in.flush()
     assert graphd.read("x") == b"x"

@@ -61,7 +61,7 @@ class Machine:
             NMBACKUPFS_ACCOUNT=self.graphd.account,
             NMBACKUPFS_KEYSTORE="file",
             NMBACKUPFS_PLAIN="yes",
-            NMBACKUPFS_WRITE_BACK_DELAY="0.1s",
+            NMBACKUPFS_WRITE_BACK_DELAY="100ms",
             NMBACKUPFS_POLL_INTERVAL="1s",
             NMBACKUPFS_LOG_LEVEL="debug",
             ASAN_OPTIONS=san + ":detect_leaks=1:disable_coredump=1",
