@@ -18,56 +18,21 @@
 
 #define WHY_BYTES 1024
 
-static bool somebody_is_there(void)
+static int fail(int rc, const char *why)
 {
-	return isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
-}
-
-/* No client id: five lines, and a question if somebody is there. */
-static int need_client_id(struct config *cfg)
-{
-	char line[256];
-
-	if (config_text(cfg, CONFIG_CLIENT_ID)[0])
-		return EXIT_OK;
-	account_explain_client_id(stderr, config_path(cfg));
-	if (!somebody_is_there())
-		return EXIT_USAGE;
-	fputs("Application (client) id: ", stderr);
-	if (!fgets(line, sizeof(line), stdin))
-		return EXIT_USAGE;
-	line[strcspn(line, " \t\r\n")] = '\0';
-	if (!line[0])
-		return EXIT_USAGE;
-	if (config_store(cfg, CONFIG_CLIENT_ID, line) < 0) {
-		fprintf(stderr, "nmbackupfs: %s can't be written\n",
-		        config_path(cfg));
-		return EXIT_FAILED;
-	}
-	return EXIT_OK;
-}
-
-static int sign_in(struct config *cfg, struct session *s)
-{
-	char dir[PATH_MAX], drive[ACCOUNT_DRIVE_MAX + 1] = "";
-	char why[WHY_BYTES] = "";
-	int rc;
-
-	if (!somebody_is_there()) {
-		fputs("nmbackupfs: nobody is signed in; please run "
-		      "`nmbackupfs auth` first\n",
-		      stderr);
-		return EXIT_SIGN_IN;
-	}
-	rc = paths_state_dir(cfg, dir, sizeof(dir));
-	if (rc == 0)
-		rc = account_profile_drive(dir, drive, sizeof(drive));
-	if (rc == 0)
-		rc = account_sign_in(s, drive, why, sizeof(why));
-	if (rc == 0)
-		return EXIT_OK;
 	fprintf(stderr, "nmbackupfs: %s\n", why[0] ? why : strerror(-rc));
 	return session_exit_status(rc);
+}
+
+static int sign_in(struct config *cfg, struct session *s, char *why,
+                   size_t size)
+{
+	char dir[PATH_MAX], drive[ACCOUNT_DRIVE_MAX + 1] = "";
+	int rc = paths_state_dir(cfg, dir, sizeof(dir));
+
+	if (rc == 0)
+		rc = account_profile_drive(dir, drive, sizeof(drive));
+	return rc < 0 ? rc : account_need_sign_in(s, drive, why, size);
 }
 
 /* Before anything is mounted: is there an app, and somebody signed in? What
@@ -76,25 +41,17 @@ static int check_session(struct config *cfg)
 {
 	char why[WHY_BYTES] = "";
 	struct session *s;
-	int rc = need_client_id(cfg);
+	int rc = account_need_client_id(cfg, why, sizeof(why));
 
-	if (rc != EXIT_OK)
-		return rc;
+	if (rc < 0)
+		return fail(rc, why);
 	rc = session_open(cfg, SESSION_ANY, &s, why, sizeof(why));
-	if (rc < 0) {
-		fprintf(stderr, "nmbackupfs: %s\n",
-		        why[0] ? why : strerror(-rc));
-		return session_exit_status(rc);
-	}
-	if (s->tokens_rc == -ENOENT) {
-		rc = sign_in(cfg, s);
-	} else if (s->tokens_rc < 0) {
-		fprintf(stderr, "nmbackupfs: %s\n",
-		        why[0] ? why : strerror(-s->tokens_rc));
-		rc = session_exit_status(s->tokens_rc);
-	}
+	if (rc < 0)
+		return fail(rc, why);
+	rc = s->tokens_rc == -ENOENT ? sign_in(cfg, s, why, sizeof(why))
+	                             : s->tokens_rc;
 	session_close(s);
-	return rc;
+	return rc < 0 ? fail(rc, why) : EXIT_OK;
 }
 
 static void on_ready(void *arg)

@@ -1,7 +1,119 @@
+/* nmbackupfs: a folder of OneDrive as a directory, and the commands around it.
+ * Everything is in the modules; here is only the table of commands. */
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
-int main(void)
+#include <sodium.h>
+
+#include "fs/cmd_auth.h"
+#include "fs/cmd_mount.h"
+#include "fs/config.h"
+#include "fs/exit.h"
+#include "fs/logging.h"
+
+static const struct command {
+	const char *name;
+	int (*run)(struct config *cfg, int argc, char **argv);
+	const char *args, *help;
+} commands[] = {
+	{ "auth", cmd_auth, "", "sign in, once for each profile" },
+	{ "logout", cmd_logout, "", "forget the sign-in of this machine" },
+};
+
+#define COMMANDS (sizeof(commands) / sizeof(*commands))
+
+static void print_help(FILE *f)
 {
-	puts("nmbackupfs " NMB_VERSION);
-	return 0;
+	fputs("usage: nmbackupfs [options] MOUNTPOINT\n"
+	      "       nmbackupfs [options] COMMAND [arguments]\n\n"
+	      "Mounts a folder of your OneDrive on MOUNTPOINT, or:\n",
+	      f);
+	for (size_t i = 0; i < COMMANDS; i++) {
+		char left[64];
+
+		snprintf(left, sizeof(left), "%s %s", commands[i].name,
+		         commands[i].args);
+		fprintf(f, "  %-28s %s\n", left, commands[i].help);
+	}
+	fputs("\nOptions, also as NMBACKUPFS_NAME and in the config file:\n",
+	      f);
+	config_print_help(f);
+	fputs("  -o NAME=VALUE,...            the same, and options of FUSE\n"
+	      "  --help, --version\n\n"
+	      "Exit status: 0 done, 1 failed, 2 usage or config, 3 not signed "
+	      "in,\n4 not a member of the vault, 5 not everything uploaded, 6 "
+	      "held,\n7 in use by another process, 8 local state damaged, 9 "
+	      "a question\ncould not be asked.\n",
+	      f);
+}
+
+static const struct command *find_command(const char *name)
+{
+	for (size_t i = 0; i < COMMANDS; i++) {
+		if (!strcmp(commands[i].name, name))
+			return &commands[i];
+	}
+	return NULL;
+}
+
+/* The first word that is no option says what is meant; options may stand
+ * before and after it. */
+static int run(struct config *cfg, int argc, char **argv)
+{
+	const struct command *c;
+	char why[512] = "";
+	int rc = config_take_args(cfg, &argc, argv, true, why, sizeof(why));
+
+	if (rc == 0)
+		rc = config_load(cfg, why, sizeof(why));
+	if (rc < 0) {
+		fprintf(stderr, "nmbackupfs: %s\n",
+		        why[0] ? why : strerror(-rc));
+		return EXIT_USAGE;
+	}
+	if (argc < 2) {
+		print_help(stderr);
+		return EXIT_USAGE;
+	}
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
+		print_help(stdout);
+		return EXIT_OK;
+	}
+	if (!strcmp(argv[1], "--version")) {
+		puts("nmbackupfs " NMB_VERSION);
+		return EXIT_OK;
+	}
+	c = find_command(argv[1]);
+	if (c) {
+		logging_start(cfg, 0);
+		return c->run(cfg, argc - 1, argv + 1);
+	}
+	if (argv[1][0] == '-') {
+		fprintf(stderr,
+		        "nmbackupfs: unknown option %s; see nmbackupfs "
+		        "--help\n",
+		        argv[1]);
+		return EXIT_USAGE;
+	}
+	return cmd_mount(cfg, argc, argv);
+}
+
+int main(int argc, char **argv)
+{
+	struct config *cfg;
+	int rc;
+
+	if (sodium_init() < 0) {
+		fputs("nmbackupfs: libsodium can't start\n", stderr);
+		return EXIT_FAILED;
+	}
+	rc = config_new(&cfg);
+	if (rc < 0) {
+		fprintf(stderr, "nmbackupfs: %s\n", strerror(-rc));
+		return EXIT_FAILED;
+	}
+	rc = run(cfg, argc, argv);
+	config_free(cfg);
+	return rc;
 }
