@@ -12,7 +12,9 @@
 /* RateLimit-Reset is in whole seconds: the minute may end a second later. */
 #define RESET_MARGIN_MS 1000
 
-#define MIN_RATE  60 /* units per minute */
+/* Units per minute: a quarter of the lowest published limit (facts 10.1). Less
+ * is never guessed: a 429 early in a burst says little about the minute. */
+#define MIN_RATE  300
 #define MAX_LIMIT 1000000000
 
 void pace_init(struct pace *p)
