@@ -158,7 +158,7 @@ int graph_new(const struct graph_options *opt, struct graph **out_g)
 		free(g);
 		return -ENOMEM;
 	}
-	g->china = is_china(g->base_url);
+	g->china = opt->china || is_china(g->base_url);
 	pthread_mutex_init(&g->lock, NULL);
 	pthread_cond_init(&g->changed, NULL);
 	STAILQ_INIT(&g->mails);

@@ -40,6 +40,8 @@ struct graph_options {
 	const char *base_url; /* ".../v1.0", no slash at the end; copied */
 	graph_token_fn *token;
 	void *token_arg;
+	bool china; /* names as a parameter (facts 2.1), as that cloud's own
+	             * base_url has it anyhow */
 };
 
 int graph_new(const struct graph_options *opt, struct graph **out_g);

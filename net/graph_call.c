@@ -209,6 +209,8 @@ static void log_verdict(const struct call *c, const struct graph_reply *r,
 	const char *code = graph_error_code(r->json);
 	int64_t in_ms = due_ms - clock_mono_ms();
 
+	if (r->shared)
+		return;
 	log_info("graph_call method=%s status=%ld rc=%d code=%s request_id=%s "
 	         "attempt=%u retry_in_ms=%lld",
 	         c->method, r->status, out->rc, *code ? code : "-",

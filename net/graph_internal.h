@@ -226,6 +226,7 @@ struct graph_reply {
 	cJSON *json;   /* NULL: none, or no JSON */
 	bool has_body; /* JSON or not */
 	bool html;     /* a page for people */
+	bool shared;   /* it is the whole batch's, logged once for all */
 	const char *location, *retry_after, *request_id;
 };
 

@@ -109,10 +109,12 @@ static bool batch_was_refused(const struct trip *t, const struct graph_reply *r)
 static void part_reply(const struct trip *t, unsigned i,
                        const struct graph_reply *outer, struct graph_reply *out)
 {
-	if (t->count > 1 && outer->rc == 0 && outer->status == 200)
+	if (t->count > 1 && outer->rc == 0 && outer->status == 200) {
 		graph_batch_reply(outer, i, out);
-	else
-		*out = *outer;
+		return;
+	}
+	*out = *outer;
+	out->shared = i > 0;
 }
 
 /* A part that was throttled freezes the account as a whole answer does; so
