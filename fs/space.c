@@ -128,13 +128,26 @@ static bool evict_some(struct space *s)
 
 /* ---- waiting ------------------------------------------------------------- */
 
+static bool has_waits(struct space *s)
+{
+	bool any;
+
+	lock_take(&s->lock, LOCK_LEAF);
+	any = s->waits != NULL;
+	lock_drop(&s->lock, LOCK_LEAF);
+	return any;
+}
+
 static void wake_some(struct space *s, bool all)
 {
-	bool fits = room_to(s, FULL_PERCENT) > 0;
-	bool drains = !s->opt.drains || s->opt.drains(s->opt.arg);
 	int64_t now = clock_mono_ms();
 	struct space_wait **pp, *done = NULL;
+	bool fits, drains;
 
+	if (!has_waits(s))
+		return;
+	fits = room_to(s, FULL_PERCENT) > 0;
+	drains = !s->opt.drains || s->opt.drains(s->opt.arg);
 	lock_take(&s->lock, LOCK_LEAF);
 	for (pp = &s->waits; *pp;) {
 		struct space_wait *w = *pp;
