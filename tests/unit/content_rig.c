@@ -1,0 +1,302 @@
+#include "tests/unit/content_rig.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "fs/db.h"
+
+static void run(const char *const argv[])
+{
+	int status = -1;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		execvp(argv[0], (char *const *)(uintptr_t)argv);
+		_exit(127);
+	}
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_EQ(status, 0);
+}
+
+static void make_dir(char dir[64])
+{
+	strcpy(dir, "/tmp/nmb-content-XXXXXX");
+	CHECK(mkdtemp(dir) != NULL);
+}
+
+static void start(struct rig *r)
+{
+	struct store_found found;
+
+	CHECK_EQ(store_open(r->dir, &r->store, &found), 0);
+	CHECK_EQ(contents_new(r->dir, r->store, &r->cs), 0);
+}
+
+static void stop(struct rig *r)
+{
+	contents_free(r->cs);
+	store_close(r->store, false);
+	run((const char *const[]){ "rm", "-rf", r->dir, NULL });
+}
+
+void rig_open(struct rig *r)
+{
+	memset(r, 0, sizeof(*r));
+	make_dir(r->dir);
+	start(r);
+}
+
+void rig_close(struct rig *r)
+{
+	stop(r);
+}
+
+void rig_kill(struct rig *r, struct content *live, bool rebooted)
+{
+	char from[80], to[64];
+
+	make_dir(to);
+	snprintf(from, sizeof(from), "%s/.", r->dir);
+	run((const char *const[]){ "cp", "-a", from, to, NULL });
+	content_put(live);
+	stop(r);
+	strcpy(r->dir, to);
+	start(r);
+	CHECK_EQ(contents_recover(r->cs, rebooted, &r->found), 0);
+}
+
+/* ---- nodes ------------------------------------------------------------- */
+
+static struct node make_node(struct rig *r, const char *name)
+{
+	struct node n = { .ino = store_next_ino(r->store),
+		          .mode = 0100644,
+		          .parent = NODE_ROOT,
+		          .gen = 1,
+		          .flags = NODE_DIRTY };
+
+	snprintf(n.name, sizeof(n.name), "%s", name);
+	return n;
+}
+
+static void insert(struct rig *r, struct node *n, struct cfile *remote)
+{
+	struct db *db;
+	int rc = store_begin(r->store, &db);
+
+	if (rc == 0 && remote)
+		rc = content_add_absent(r->cs, db, remote);
+	else if (rc == 0)
+		rc = content_add_empty(r->cs, db, n->ino, n->gen, 0, &n->cid);
+	if (remote)
+		n->cid = remote->cid;
+	if (rc == 0)
+		rc = node_insert(db, n, NULL);
+	CHECK_EQ(rc < 0 ? store_rollback(r->store, rc) : store_commit(r->store),
+	         0);
+}
+
+uint64_t rig_add_file(struct rig *r, const char *name, struct content **out_c)
+{
+	struct node n = make_node(r, name);
+
+	insert(r, &n, NULL);
+	CHECK_EQ(content_get(r->cs, n.cid, true, out_c), 0);
+	return n.ino;
+}
+
+uint64_t rig_add_remote(struct rig *r, const char *name, uint64_t size,
+                        struct content **out_c)
+{
+	struct node n = make_node(r, name);
+	struct cfile row = { .ino = n.ino,
+		             .size = size,
+		             .gen = 1,
+		             .base_id = "ID",
+		             .base_etag = "E1",
+		             .base_size = size };
+
+	snprintf(n.s_id, sizeof(n.s_id), "%s", name);
+	n.s_gen = 1;
+	n.size = n.s_len = n.s_size = size;
+	insert(r, &n, &row);
+	CHECK_EQ(content_get(r->cs, row.cid, false, out_c), 0);
+	return n.ino;
+}
+
+struct node rig_node(struct rig *r, uint64_t ino)
+{
+	struct node n = { 0 };
+	struct db *db;
+
+	CHECK_EQ(store_reader(r->store, &db), 0);
+	if (node_get(db, ino, &n) < 0)
+		n.ino = 0;
+	store_reader_done(r->store, db);
+	return n;
+}
+
+void rig_update(struct rig *r, const struct node *n)
+{
+	struct db *db;
+	int rc = store_begin(r->store, &db);
+
+	if (rc == 0)
+		rc = node_update(db, n);
+	CHECK_EQ(rc < 0 ? store_rollback(r->store, rc) : store_commit(r->store),
+	         0);
+}
+
+struct content *rig_get(struct rig *r, uint64_t ino)
+{
+	struct content *c = NULL;
+
+	CHECK_EQ(content_get(r->cs, rig_node(r, ino).cid, false, &c), 0);
+	return c;
+}
+
+struct content *rig_replace(struct rig *r, uint64_t ino)
+{
+	struct node n = rig_node(r, ino);
+	struct content *c = NULL;
+	struct db *db;
+	int rc = store_begin(r->store, &db);
+
+	n.gen++;
+	n.size = 0;
+	if (rc == 0)
+		rc = content_add_empty(r->cs, db, ino, n.gen, n.cid, &n.cid);
+	if (rc == 0)
+		rc = node_update(db, &n);
+	CHECK_EQ(rc < 0 ? store_rollback(r->store, rc) : store_commit(r->store),
+	         0);
+	CHECK_EQ(content_get(r->cs, n.cid, true, &c), 0);
+	return c;
+}
+
+/* ---- contents ---------------------------------------------------------- */
+
+void rig_settle(struct content *c)
+{
+	CHECK_EQ(content_settle(c), 0);
+	CHECK(!content_is_soft(c));
+}
+
+static int edit_uploaded(void *arg, struct db *db, struct cfile *row)
+{
+	struct node n;
+	int rc = node_get(db, row->ino, &n);
+
+	(void)arg;
+	row->flags |= CFILE_CLEAN;
+	strcpy(row->base_id, "ID");
+	strcpy(row->base_etag, "E2");
+	row->base_size = row->size;
+	n.s_gen = row->gen;
+	n.s_len = n.size = row->size;
+	strcpy(n.s_id, n.name);
+	return rc < 0 ? rc : node_update(db, &n);
+}
+
+void rig_upload(struct rig *r, struct content *c)
+{
+	rig_settle(c);
+	CHECK_EQ(content_transact(c, edit_uploaded, NULL), 0);
+	CHECK_EQ(store_sync(r->store), 0);
+}
+
+void rig_pattern(void *buf, size_t len, uint64_t off, unsigned version)
+{
+	uint8_t *p = buf;
+
+	for (size_t i = 0; i < len; i++) {
+		uint64_t at = off + i;
+
+		p[i] = version ? (uint8_t)((at + at / 251 + at / CHUNK_SIZE +
+		                            version * 97) %
+		                                   255 +
+		                           1)
+		               : 0;
+	}
+}
+
+void rig_write(struct content *c, uint64_t off, size_t len, unsigned version)
+{
+	void *buf = malloc(len);
+
+	rig_pattern(buf, len, off, version);
+	CHECK_EQ(content_write(c, buf, len, off), 0);
+	free(buf);
+}
+
+void rig_arrive(struct content *c, uint64_t idx, unsigned version)
+{
+	uint8_t buf[CHUNK_SIZE];
+
+	rig_pattern(buf, CHUNK_SIZE, idx * CHUNK_SIZE, version);
+	CHECK_EQ(content_store_chunk(c, NULL, idx, buf, CHUNK_SIZE), 0);
+}
+
+void rig_expect(struct content *c, uint64_t off, size_t len, unsigned version)
+{
+	void *want = malloc(len + 1), *got = malloc(len + 1);
+
+	memset(got, 0, len + 1);
+	rig_pattern(want, len, off, version);
+	CHECK_EQ(content_pread(c, got, len, off), len);
+	CHECK_MEM(got, want, len);
+	free(want);
+	free(got);
+}
+
+/* ---- the disk ---------------------------------------------------------- */
+
+void rig_path(struct rig *r, uint64_t cid, const char *suffix, char out[128])
+{
+	snprintf(out, 128, "%s/content/%02x/%016" PRIx64 "%s", r->dir,
+	         (unsigned)(cid & 0xff), cid, suffix);
+}
+
+void rig_flip(struct rig *r, uint64_t cid, const char *suffix, uint64_t off)
+{
+	char path[128];
+	uint8_t byte = 0;
+	int fd;
+
+	rig_path(r, cid, suffix, path);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	CHECK_EQ(pread(fd, &byte, 1, (off_t)off), 1);
+	byte ^= 0x40;
+	CHECK_EQ(pwrite(fd, &byte, 1, (off_t)off), 1);
+	close(fd);
+}
+
+bool rig_has_file(struct rig *r, uint64_t cid, const char *suffix)
+{
+	char path[128];
+
+	rig_path(r, cid, suffix, path);
+	return access(path, F_OK) == 0;
+}
+
+unsigned rig_count_quarantined(struct rig *r)
+{
+	char path[128];
+	struct dirent *e;
+	unsigned n = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "%s/quarantine", r->dir);
+	dir = opendir(path);
+	CHECK(dir != NULL);
+	while (dir && (e = readdir(dir)))
+		n += e->d_name[0] != '.';
+	if (dir)
+		closedir(dir);
+	return n;
+}
