@@ -23,9 +23,9 @@ static void run(const char *const argv[])
 	CHECK_EQ(status, 0);
 }
 
-static void make_dir(char dir[64])
+static void make_dir(const char *base, char dir[64])
 {
-	strcpy(dir, "/tmp/nmb-content-XXXXXX");
+	snprintf(dir, 64, "%s/nmb-content-XXXXXX", base);
 	CHECK(mkdtemp(dir) != NULL);
 }
 
@@ -44,11 +44,16 @@ static void stop(struct rig *r)
 	run((const char *const[]){ "rm", "-rf", r->dir, NULL });
 }
 
-void rig_open(struct rig *r)
+void rig_open_in(struct rig *r, const char *base)
 {
 	memset(r, 0, sizeof(*r));
-	make_dir(r->dir);
+	make_dir(base, r->dir);
 	start(r);
+}
+
+void rig_open(struct rig *r)
+{
+	rig_open_in(r, "/tmp");
 }
 
 void rig_close(struct rig *r)
@@ -60,7 +65,7 @@ void rig_kill(struct rig *r, struct content *live, bool rebooted)
 {
 	char from[80], to[64];
 
-	make_dir(to);
+	make_dir("/tmp", to);
 	snprintf(from, sizeof(from), "%s/.", r->dir);
 	run((const char *const[]){ "cp", "-a", from, to, NULL });
 	content_put(live);

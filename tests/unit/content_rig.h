@@ -18,6 +18,7 @@ struct rig {
 };
 
 void rig_open(struct rig *r);
+void rig_open_in(struct rig *r, const char *base); /* default: /tmp */
 void rig_close(struct rig *r);
 
 /* `live` (may be NULL) is what the test still held. `rebooted`: tells the
