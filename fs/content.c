@@ -122,7 +122,7 @@ static int load(struct content *c, bool made_here)
 	c->frozen = !made_here;
 	c->suspect = c->row.flags & CFILE_FAILED;
 	/* Settled whole content is on the disk; of the rest, who knows. */
-	c->touched = 1;
+	content_touch_locked(c);
 	if (made_here ||
 	    (c->row.flags & (CFILE_WHOLE | CFILE_SOFT)) == CFILE_WHOLE)
 		c->synced = c->touched;

@@ -85,6 +85,8 @@ static int take_as_found(struct recovery *r, struct cfile *f)
 		return rc;
 	r->done.resized += f->size != (uint64_t)st.st_size;
 	f->size = (uint64_t)st.st_size;
+	if (f->base_len > f->size)
+		f->base_len = f->size; /* cut, and not saved: stays cut */
 	f->blocks = (uint64_t)st.st_blocks;
 	rc = cfile_update(r->db, f);
 	if (rc == 0)
@@ -206,10 +208,32 @@ static int take_row_as_found(struct recovery *r, uint64_t cid)
 	return rc < 0 ? (rc == -ENOENT ? 0 : rc) : take_as_found(r, &f);
 }
 
+/* Drops from the list what had lost its last use when the program ended: its
+ * file may be gone already. */
+static int leave_out_unneeded(struct recovery *r)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < r->n; i++) {
+		int needed = cfile_is_needed(r->db, r->rows[i].cid);
+
+		if (needed < 0)
+			return needed;
+		if (needed)
+			r->rows[kept++] = r->rows[i];
+		else
+			content_collect(r->cs, r->rows[i].cid);
+	}
+	r->n = kept;
+	return 0;
+}
+
 static int decide(struct recovery *r, bool rebooted)
 {
 	int rc = cfile_each_soft(r->db, add_row, r);
 
+	if (rc == 0)
+		rc = leave_out_unneeded(r);
 	if (rc == 0 && rebooted)
 		rc = revert(r);
 	for (size_t i = 0; i < r->n && rc == 0; i++) {

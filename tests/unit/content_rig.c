@@ -61,18 +61,35 @@ void rig_close(struct rig *r)
 	stop(r);
 }
 
-void rig_kill(struct rig *r, struct content *live, bool rebooted)
+void rig_make_dir(char dir[64])
 {
-	char from[80], to[64];
+	make_dir("/tmp", dir);
+}
 
-	make_dir("/tmp", to);
-	snprintf(from, sizeof(from), "%s/.", r->dir);
-	run((const char *const[]){ "cp", "-a", from, to, NULL });
-	content_put(live);
+void rig_move(struct rig *r, const char *dir, bool rebooted)
+{
 	stop(r);
-	strcpy(r->dir, to);
+	strcpy(r->dir, dir);
 	start(r);
 	CHECK_EQ(contents_recover(r->cs, rebooted, &r->found), 0);
+}
+
+void rig_copy(struct rig *r, const char *to)
+{
+	char from[80];
+
+	snprintf(from, sizeof(from), "%s/.", r->dir);
+	run((const char *const[]){ "cp", "-a", from, to, NULL });
+}
+
+void rig_kill(struct rig *r, struct content *live, bool rebooted)
+{
+	char to[64];
+
+	rig_make_dir(to);
+	rig_copy(r, to);
+	content_put(live);
+	rig_move(r, to, rebooted);
 }
 
 /* ---- nodes ------------------------------------------------------------- */

@@ -25,6 +25,12 @@ void rig_close(struct rig *r);
  * recovery so. */
 void rig_kill(struct rig *r, struct content *live, bool rebooted);
 
+/* The same in steps: a copy of what the kernel has, in a new directory, or
+ * any that the test fills; the rig goes on with it, nothing being live. */
+void rig_make_dir(char dir[64]);
+void rig_copy(struct rig *r, const char *to);
+void rig_move(struct rig *r, const char *dir, bool rebooted);
+
 /* A file made here, and one of the server (item "ID", tag "E1") of which
  * nothing is here. They return the ino. */
 uint64_t rig_add_file(struct rig *r, const char *name, struct content **out_c);

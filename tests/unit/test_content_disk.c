@@ -8,12 +8,12 @@
 #include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "fs/db.h"
 #include "net/log.h"
 #include "tests/unit/content_rig.h"
+#include "tests/unit/power.h"
 
 #define MIB (UINT64_C(1) << 20)
 
@@ -21,18 +21,6 @@ static struct rig rig;
 static struct content *c;
 static char mnt[] = "/tmp/nmb-disk-XXXXXX";
 static bool mounted;
-
-/* In place of the C library's. */
-static bool disk_fails;
-
-int fdatasync(int fd)
-{
-	if (disk_fails) {
-		errno = EIO;
-		return -1;
-	}
-	return (int)syscall(SYS_fdatasync, fd);
-}
 
 static void mount_small(void)
 {
@@ -267,9 +255,9 @@ static void test_failed_flush(void)
 	rig_open(&rig);
 	ino = rig_add_file(&rig, "a", &c);
 	rig_write(c, 0, 100, 1);
-	disk_fails = true;
+	power_fail_flushes(true);
 	CHECK_EQ(content_settle(c), -EIO);
-	disk_fails = false;
+	power_fail_flushes(false);
 	CHECK_EQ(content_settle(c), -EIO);
 	rig_expect(c, 0, 100, 1); /* a chance to save it elsewhere */
 	content_put(c);
@@ -291,14 +279,14 @@ static void test_flush_of_all(void)
 	rig_add_file(&rig, "a", &c);
 	rig_write(c, 0, 100, 1);
 	CHECK_EQ(contents_flush(rig.cs), 0);
-	disk_fails = true;
+	power_fail_flushes(true);
 	CHECK_EQ(content_settle(c), 0);
 	CHECK(!content_is_soft(c));
-	disk_fails = false;
+	power_fail_flushes(false);
 	rig_write(c, 0, 100, 2);
-	disk_fails = true;
+	power_fail_flushes(true);
 	CHECK_EQ(content_settle(c), -EIO);
-	disk_fails = false;
+	power_fail_flushes(false);
 	content_put(c);
 	rig_close(&rig);
 }
@@ -309,9 +297,9 @@ static void test_failed_flush_before_edit(void)
 	rig_open(&rig);
 	rig_add_remote(&rig, "a", 2 * CHUNK_SIZE, &c);
 	rig_arrive(c, 0, 1);
-	disk_fails = true;
+	power_fail_flushes(true);
 	CHECK_EQ(content_write(c, "x", 1, 5), -EIO);
-	disk_fails = false;
+	power_fail_flushes(false);
 	rig_expect(c, 0, CHUNK_SIZE, 1);
 	content_put(c);
 	rig_close(&rig);
