@@ -221,15 +221,12 @@ static int open_reader(struct store *s, struct db **out_db)
 	return 0;
 }
 
-int store_reader(struct store *s, struct db **out_db)
+/* Takes a slot for this thread; *out_db NULL if its connection is to be
+ * opened yet. */
+static int take_slot(struct store *s, struct db **out_db)
 {
-	int slot = -1, rc = 0;
-	struct db *db;
+	int slot = -1;
 
-	if (!s->path) { /* one thread: what the writer sees is what there is */
-		*out_db = s->writer;
-		return 0;
-	}
 	lock_take(&s->reader_lock, LOCK_LEAF);
 	while (slot < 0) {
 		for (int i = 0; i < MAX_READERS && slot < 0; i++) {
@@ -240,20 +237,40 @@ int store_reader(struct store *s, struct db **out_db)
 			lock_wait(&s->reader_free, &s->reader_lock);
 	}
 	s->busy[slot] = true;
-	db = s->readers[slot];
+	*out_db = s->readers[slot];
 	lock_drop(&s->reader_lock, LOCK_LEAF);
+	return slot;
+}
+
+/* What others may look at meanwhile changes under the lock only. */
+static void set_slot(struct store *s, int slot, struct db *db, bool busy)
+{
+	lock_take(&s->reader_lock, LOCK_LEAF);
+	s->readers[slot] = db;
+	s->busy[slot] = busy;
+	if (!busy)
+		pthread_cond_signal(&s->reader_free);
+	lock_drop(&s->reader_lock, LOCK_LEAF);
+}
+
+int store_reader(struct store *s, struct db **out_db)
+{
+	struct db *db;
+	int slot, rc;
+
+	if (!s->path) { /* one thread: what the writer sees is what there is */
+		*out_db = s->writer;
+		return 0;
+	}
+	slot = take_slot(s, &db);
 	if (!db) {
 		rc = open_reader(s, &db);
-		lock_take(&s->reader_lock, LOCK_LEAF);
+		set_slot(s, slot, rc < 0 ? NULL : db, rc == 0);
 		if (rc < 0)
-			s->busy[slot] = false;
-		else
-			s->readers[slot] = db;
-		lock_drop(&s->reader_lock, LOCK_LEAF);
+			return rc;
 	}
-	if (rc == 0)
-		*out_db = db;
-	return rc;
+	*out_db = db;
+	return 0;
 }
 
 void store_reader_done(struct store *s, struct db *db)
