@@ -82,10 +82,11 @@ static void note_saved(struct state *s)
 /* The log was flushed: what was committed is durable. */
 static void note_log_flush(struct file *f)
 {
-	struct state *s = top(f);
+	struct state *s;
 
 	if (!f->ino)
 		return;
+	s = top(f);
 	for (unsigned i = 0; s->parts && i < BLOCKS; i++)
 		s->may[i] = BIT(s->saved[i]) | s->since[i];
 	for (unsigned k = f->n; k-- > 0;) {
@@ -403,6 +404,8 @@ static void do_something(struct file *f)
 		break;
 	case 2:
 		do_settle(f);
+		if (draw(2))
+			do_tidy();
 		break;
 	case 3:
 		do_fsync(f);
