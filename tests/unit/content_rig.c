@@ -29,7 +29,7 @@ static void make_dir(const char *base, char dir[64])
 	CHECK(mkdtemp(dir) != NULL);
 }
 
-static void start(struct rig *r)
+static void start(struct crig *r)
 {
 	struct store_found found;
 
@@ -37,36 +37,36 @@ static void start(struct rig *r)
 	CHECK_EQ(contents_new(r->dir, r->store, &r->cs), 0);
 }
 
-static void stop(struct rig *r)
+static void stop(struct crig *r)
 {
 	contents_free(r->cs);
 	store_close(r->store, false);
 	run((const char *const[]){ "rm", "-rf", r->dir, NULL });
 }
 
-void rig_open_in(struct rig *r, const char *base)
+void crig_open_in(struct crig *r, const char *base)
 {
 	memset(r, 0, sizeof(*r));
 	make_dir(base, r->dir);
 	start(r);
 }
 
-void rig_open(struct rig *r)
+void crig_open(struct crig *r)
 {
-	rig_open_in(r, "/tmp");
+	crig_open_in(r, "/tmp");
 }
 
-void rig_close(struct rig *r)
+void crig_close(struct crig *r)
 {
 	stop(r);
 }
 
-void rig_make_dir(char dir[64])
+void crig_make_dir(char dir[64])
 {
 	make_dir("/tmp", dir);
 }
 
-void rig_move(struct rig *r, const char *dir, bool rebooted)
+void crig_move(struct crig *r, const char *dir, bool rebooted)
 {
 	stop(r);
 	strcpy(r->dir, dir);
@@ -74,7 +74,7 @@ void rig_move(struct rig *r, const char *dir, bool rebooted)
 	CHECK_EQ(contents_recover(r->cs, rebooted, &r->found), 0);
 }
 
-void rig_copy(struct rig *r, const char *to)
+void crig_copy(struct crig *r, const char *to)
 {
 	char from[80];
 
@@ -82,19 +82,19 @@ void rig_copy(struct rig *r, const char *to)
 	run((const char *const[]){ "cp", "-a", from, to, NULL });
 }
 
-void rig_kill(struct rig *r, struct content *live, bool rebooted)
+void crig_kill(struct crig *r, struct content *live, bool rebooted)
 {
 	char to[64];
 
-	rig_make_dir(to);
-	rig_copy(r, to);
+	crig_make_dir(to);
+	crig_copy(r, to);
 	content_put(live);
-	rig_move(r, to, rebooted);
+	crig_move(r, to, rebooted);
 }
 
 /* ---- nodes ------------------------------------------------------------- */
 
-static struct node make_node(struct rig *r, const char *name)
+static struct node make_node(struct crig *r, const char *name)
 {
 	struct node n = { .ino = store_next_ino(r->store),
 		          .mode = 0100644,
@@ -106,7 +106,7 @@ static struct node make_node(struct rig *r, const char *name)
 	return n;
 }
 
-static void insert(struct rig *r, struct node *n, struct cfile *remote)
+static void insert(struct crig *r, struct node *n, struct cfile *remote)
 {
 	struct db *db;
 	int rc = store_begin(r->store, &db);
@@ -123,7 +123,7 @@ static void insert(struct rig *r, struct node *n, struct cfile *remote)
 	         0);
 }
 
-uint64_t rig_add_file(struct rig *r, const char *name, struct content **out_c)
+uint64_t crig_add_file(struct crig *r, const char *name, struct content **out_c)
 {
 	struct node n = make_node(r, name);
 
@@ -132,8 +132,8 @@ uint64_t rig_add_file(struct rig *r, const char *name, struct content **out_c)
 	return n.ino;
 }
 
-uint64_t rig_add_remote(struct rig *r, const char *name, uint64_t size,
-                        struct content **out_c)
+uint64_t crig_add_remote(struct crig *r, const char *name, uint64_t size,
+                         struct content **out_c)
 {
 	struct node n = make_node(r, name);
 	struct cfile row = { .ino = n.ino,
@@ -151,7 +151,7 @@ uint64_t rig_add_remote(struct rig *r, const char *name, uint64_t size,
 	return n.ino;
 }
 
-struct node rig_node(struct rig *r, uint64_t ino)
+struct node crig_node(struct crig *r, uint64_t ino)
 {
 	struct node n = { 0 };
 	struct db *db;
@@ -163,7 +163,7 @@ struct node rig_node(struct rig *r, uint64_t ino)
 	return n;
 }
 
-void rig_update(struct rig *r, const struct node *n)
+void crig_update(struct crig *r, const struct node *n)
 {
 	struct db *db;
 	int rc = store_begin(r->store, &db);
@@ -174,17 +174,17 @@ void rig_update(struct rig *r, const struct node *n)
 	         0);
 }
 
-struct content *rig_get(struct rig *r, uint64_t ino)
+struct content *crig_get(struct crig *r, uint64_t ino)
 {
 	struct content *c = NULL;
 
-	CHECK_EQ(content_get(r->cs, rig_node(r, ino).cid, false, &c), 0);
+	CHECK_EQ(content_get(r->cs, crig_node(r, ino).cid, false, &c), 0);
 	return c;
 }
 
-struct content *rig_replace(struct rig *r, uint64_t ino)
+struct content *crig_replace(struct crig *r, uint64_t ino)
 {
-	struct node n = rig_node(r, ino);
+	struct node n = crig_node(r, ino);
 	struct content *c = NULL;
 	struct db *db;
 	int rc = store_begin(r->store, &db);
@@ -203,7 +203,7 @@ struct content *rig_replace(struct rig *r, uint64_t ino)
 
 /* ---- contents ---------------------------------------------------------- */
 
-void rig_settle(struct content *c)
+void crig_settle(struct content *c)
 {
 	CHECK_EQ(content_settle(c), 0);
 	CHECK(!content_is_soft(c));
@@ -225,14 +225,14 @@ static int edit_uploaded(void *arg, struct db *db, struct cfile *row)
 	return rc < 0 ? rc : node_update(db, &n);
 }
 
-void rig_upload(struct rig *r, struct content *c)
+void crig_upload(struct crig *r, struct content *c)
 {
-	rig_settle(c);
+	crig_settle(c);
 	CHECK_EQ(content_transact(c, edit_uploaded, NULL), 0);
 	CHECK_EQ(store_sync(r->store), 0);
 }
 
-void rig_pattern(void *buf, size_t len, uint64_t off, unsigned version)
+void crig_pattern(void *buf, size_t len, uint64_t off, unsigned version)
 {
 	uint8_t *p = buf;
 
@@ -247,29 +247,29 @@ void rig_pattern(void *buf, size_t len, uint64_t off, unsigned version)
 	}
 }
 
-void rig_write(struct content *c, uint64_t off, size_t len, unsigned version)
+void crig_write(struct content *c, uint64_t off, size_t len, unsigned version)
 {
 	void *buf = malloc(len);
 
-	rig_pattern(buf, len, off, version);
+	crig_pattern(buf, len, off, version);
 	CHECK_EQ(content_write(c, buf, len, off), 0);
 	free(buf);
 }
 
-void rig_arrive(struct content *c, uint64_t idx, unsigned version)
+void crig_arrive(struct content *c, uint64_t idx, unsigned version)
 {
 	uint8_t buf[CHUNK_SIZE];
 
-	rig_pattern(buf, CHUNK_SIZE, idx * CHUNK_SIZE, version);
+	crig_pattern(buf, CHUNK_SIZE, idx * CHUNK_SIZE, version);
 	CHECK_EQ(content_store_chunk(c, NULL, idx, buf, CHUNK_SIZE), 0);
 }
 
-void rig_expect(struct content *c, uint64_t off, size_t len, unsigned version)
+void crig_expect(struct content *c, uint64_t off, size_t len, unsigned version)
 {
 	void *want = malloc(len + 1), *got = malloc(len + 1);
 
 	memset(got, 0, len + 1);
-	rig_pattern(want, len, off, version);
+	crig_pattern(want, len, off, version);
 	CHECK_EQ(content_pread(c, got, len, off), len);
 	CHECK_MEM(got, want, len);
 	free(want);
@@ -278,19 +278,19 @@ void rig_expect(struct content *c, uint64_t off, size_t len, unsigned version)
 
 /* ---- the disk ---------------------------------------------------------- */
 
-void rig_path(struct rig *r, uint64_t cid, const char *suffix, char out[128])
+void crig_path(struct crig *r, uint64_t cid, const char *suffix, char out[128])
 {
 	snprintf(out, 128, "%s/content/%02x/%016" PRIx64 "%s", r->dir,
 	         (unsigned)(cid & 0xff), cid, suffix);
 }
 
-void rig_flip(struct rig *r, uint64_t cid, const char *suffix, uint64_t off)
+void crig_flip(struct crig *r, uint64_t cid, const char *suffix, uint64_t off)
 {
 	char path[128];
 	uint8_t byte = 0;
 	int fd;
 
-	rig_path(r, cid, suffix, path);
+	crig_path(r, cid, suffix, path);
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	CHECK_EQ(pread(fd, &byte, 1, (off_t)off), 1);
 	byte ^= 0x40;
@@ -298,15 +298,15 @@ void rig_flip(struct rig *r, uint64_t cid, const char *suffix, uint64_t off)
 	close(fd);
 }
 
-bool rig_has_file(struct rig *r, uint64_t cid, const char *suffix)
+bool crig_has_file(struct crig *r, uint64_t cid, const char *suffix)
 {
 	char path[128];
 
-	rig_path(r, cid, suffix, path);
+	crig_path(r, cid, suffix, path);
 	return access(path, F_OK) == 0;
 }
 
-unsigned rig_count_quarantined(struct rig *r)
+unsigned crig_count_quarantined(struct crig *r)
 {
 	char path[128];
 	struct dirent *e;

@@ -13,7 +13,7 @@
 
 #define MIB (UINT64_C(1) << 20)
 
-static struct rig rig;
+static struct crig rig;
 
 /* ---- writing and reading ----------------------------------------------- */
 
@@ -22,38 +22,38 @@ static void test_write_read(void)
 	struct content *c, *again;
 	uint64_t ino;
 
-	rig_open(&rig);
-	ino = rig_add_file(&rig, "a", &c);
+	crig_open(&rig);
+	ino = crig_add_file(&rig, "a", &c);
 	CHECK_EQ(content_size(c), 0);
 	CHECK_EQ(content_is_whole(c), 1);
-	CHECK(!rig_has_file(&rig, content_cid(c), ""));
-	rig_expect(c, 0, 0, 1);
-	rig_write(c, 0, 10, 1);
-	rig_write(c, CHUNK_SIZE - 3, 7, 1);
-	rig_write(c, 5 * CHUNK_SIZE, 2 * CHUNK_SIZE + 1, 1);
+	CHECK(!crig_has_file(&rig, content_cid(c), ""));
+	crig_expect(c, 0, 0, 1);
+	crig_write(c, 0, 10, 1);
+	crig_write(c, CHUNK_SIZE - 3, 7, 1);
+	crig_write(c, 5 * CHUNK_SIZE, 2 * CHUNK_SIZE + 1, 1);
 	CHECK_EQ(content_size(c), 7 * CHUNK_SIZE + 1);
-	rig_expect(c, 0, 10, 1);
-	rig_expect(c, 10, 100, 0);
-	rig_expect(c, CHUNK_SIZE - 3, 7, 1);
-	rig_expect(c, 5 * CHUNK_SIZE, 2 * CHUNK_SIZE + 1, 1);
+	crig_expect(c, 0, 10, 1);
+	crig_expect(c, 10, 100, 0);
+	crig_expect(c, CHUNK_SIZE - 3, 7, 1);
+	crig_expect(c, 5 * CHUNK_SIZE, 2 * CHUNK_SIZE + 1, 1);
 	CHECK_EQ(content_gen(c), 1);
 	CHECK_EQ(content_get(rig.cs, content_cid(c), false, &again), 0);
 	CHECK(again == c);
 	content_put(again);
 	content_put(c);
 
-	c = rig_get(&rig, ino);
+	c = crig_get(&rig, ino);
 	CHECK(content_is_soft(c));
 	CHECK_EQ(content_size(c), 7 * CHUNK_SIZE + 1);
-	rig_expect(c, CHUNK_SIZE - 3, 7, 1);
+	crig_expect(c, CHUNK_SIZE - 3, 7, 1);
 	CHECK_EQ(content_gen(c), 1);
-	rig_write(c, 0, 5, 2); /* after a load, who knows who pinned it */
+	crig_write(c, 0, 5, 2); /* after a load, who knows who pinned it */
 	CHECK_EQ(content_gen(c), 2);
-	rig_write(c, 5, 5, 2);
+	crig_write(c, 5, 5, 2);
 	CHECK_EQ(content_gen(c), 2);
-	CHECK_EQ(rig_node(&rig, ino).gen, 2);
+	CHECK_EQ(crig_node(&rig, ino).gen, 2);
 	content_put(c);
-	rig_close(&rig);
+	crig_close(&rig);
 }
 
 static void test_spans(void)
@@ -69,9 +69,9 @@ static void test_spans(void)
 	struct content_span span;
 	struct content *c;
 
-	rig_open(&rig);
-	rig_add_file(&rig, "a", &c);
-	rig_write(c, 0, 100, 1);
+	crig_open(&rig);
+	crig_add_file(&rig, "a", &c);
+	crig_write(c, 0, 100, 1);
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		check_row("%zu", i);
 		CHECK_EQ(content_read(c, cases[i].off, cases[i].len, &span), 0);
@@ -80,7 +80,7 @@ static void test_spans(void)
 		CHECK((span.fd >= 0) == (span.len > 0));
 	}
 	content_put(c);
-	rig_close(&rig);
+	crig_close(&rig);
 }
 
 /* As a splice that stops early, or fails. */
@@ -90,9 +90,9 @@ static void test_short_write(void)
 	uint8_t buf[100];
 	int fd;
 
-	rig_open(&rig);
-	rig_add_file(&rig, "a", &c);
-	rig_pattern(buf, 100, 0, 1);
+	crig_open(&rig);
+	crig_add_file(&rig, "a", &c);
+	crig_pattern(buf, 100, 0, 1);
 	CHECK_EQ(content_write_begin(c, 0, 100, &fd), 0);
 	CHECK_EQ(pwrite(fd, buf, 100, 0), 100);
 	CHECK_EQ(content_write_end(c, 0, 60), 0);
@@ -102,10 +102,10 @@ static void test_short_write(void)
 	CHECK_EQ(content_write_end(c, 60, -ENOSPC), -ENOSPC);
 	CHECK_EQ(content_size(c), 60);
 	CHECK_EQ(content_truncate(c, 200), 0);
-	rig_expect(c, 0, 60, 1);
-	rig_expect(c, 60, 140, 0); /* nothing of what failed */
+	crig_expect(c, 0, 60, 1);
+	crig_expect(c, 60, 140, 0); /* nothing of what failed */
 	content_put(c);
-	rig_close(&rig);
+	crig_close(&rig);
 }
 
 static void test_truncate(void)
@@ -113,22 +113,22 @@ static void test_truncate(void)
 	struct content *c;
 	uint64_t ino;
 
-	rig_open(&rig);
-	ino = rig_add_file(&rig, "a", &c);
-	rig_write(c, 0, 3 * CHUNK_SIZE, 1);
-	rig_settle(c);
+	crig_open(&rig);
+	ino = crig_add_file(&rig, "a", &c);
+	crig_write(c, 0, 3 * CHUNK_SIZE, 1);
+	crig_settle(c);
 	CHECK_EQ(content_truncate(c, CHUNK_SIZE + 10), 0);
-	rig_settle(c);
+	crig_settle(c);
 	CHECK_EQ(content_truncate(c, 4 * CHUNK_SIZE + 1), 0);
-	rig_expect(c, 0, CHUNK_SIZE + 10, 1);
-	rig_expect(c, CHUNK_SIZE + 10, 3 * CHUNK_SIZE - 9, 0);
-	rig_settle(c);
+	crig_expect(c, 0, CHUNK_SIZE + 10, 1);
+	crig_expect(c, CHUNK_SIZE + 10, 3 * CHUNK_SIZE - 9, 0);
+	crig_settle(c);
 	content_put(c);
-	c = rig_get(&rig, ino);
-	rig_expect(c, 0, CHUNK_SIZE + 10, 1); /* checksums hold */
-	rig_expect(c, CHUNK_SIZE + 10, 3 * CHUNK_SIZE - 9, 0);
+	c = crig_get(&rig, ino);
+	crig_expect(c, 0, CHUNK_SIZE + 10, 1); /* checksums hold */
+	crig_expect(c, CHUNK_SIZE + 10, 3 * CHUNK_SIZE - 9, 0);
 	content_put(c);
-	rig_close(&rig);
+	crig_close(&rig);
 }
 
 /* The last chunk's checksum covers what was there: growth by any way must
@@ -141,28 +141,28 @@ static void test_growth_renews_last_sum(void)
 		int rc = 0;
 
 		check_row("way %d", way);
-		rig_open(&rig);
-		rig_add_file(&rig, "a", &c);
-		rig_write(c, 0, 1000, 1);
-		rig_settle(c);
+		crig_open(&rig);
+		crig_add_file(&rig, "a", &c);
+		crig_write(c, 0, 1000, 1);
+		crig_settle(c);
 		if (way == 0)
-			rig_write(c, 1000, 10, 1);
+			crig_write(c, 1000, 10, 1);
 		else if (way == 1)
-			rig_write(c, 3 * CHUNK_SIZE, 10, 1);
+			crig_write(c, 3 * CHUNK_SIZE, 10, 1);
 		else if (way == 2)
 			rc = content_truncate(c, 5000);
 		else
 			rc = content_fallocate(c, 0, 0, 5000);
 		CHECK_EQ(rc, 0);
-		rig_settle(c);
+		crig_settle(c);
 		cid = content_cid(c);
 		content_put(c);
 		CHECK_EQ(content_get(rig.cs, cid, false, &c), 0);
-		rig_expect(c, 0, 1000, 1);
+		crig_expect(c, 0, 1000, 1);
 		if (way)
-			rig_expect(c, 1000, 4000, 0);
+			crig_expect(c, 1000, 4000, 0);
 		content_put(c);
-		rig_close(&rig);
+		crig_close(&rig);
 	}
 }
 
@@ -193,10 +193,10 @@ static void test_fallocate(void)
 		uint64_t zero_end = cases[i].off + cases[i].len;
 
 		check_row("%s", cases[i].name);
-		rig_open(&rig);
-		rig_add_file(&rig, "a", &c);
-		rig_write(c, 0, 10000, 1);
-		rig_settle(c);
+		crig_open(&rig);
+		crig_add_file(&rig, "a", &c);
+		crig_write(c, 0, 10000, 1);
+		crig_settle(c);
 		CHECK_EQ(content_fallocate(c, cases[i].mode, cases[i].off,
 		                           cases[i].len),
 		         cases[i].rc);
@@ -204,16 +204,17 @@ static void test_fallocate(void)
 		if (zero_end > 10000)
 			zero_end = 10000;
 		if (cases[i].zeros) {
-			rig_expect(c, 0, cases[i].off, 1);
-			rig_expect(c, cases[i].off, zero_end - cases[i].off, 0);
-			rig_expect(c, zero_end, 10000 - zero_end, 1);
+			crig_expect(c, 0, cases[i].off, 1);
+			crig_expect(c, cases[i].off, zero_end - cases[i].off,
+			            0);
+			crig_expect(c, zero_end, 10000 - zero_end, 1);
 		} else {
-			rig_expect(c, 0, 10000, 1);
-			rig_expect(c, 10000, cases[i].size - 10000, 0);
+			crig_expect(c, 0, 10000, 1);
+			crig_expect(c, 10000, cases[i].size - 10000, 0);
 		}
 		CHECK_EQ(content_settle(c), 0);
 		content_put(c);
-		rig_close(&rig);
+		crig_close(&rig);
 	}
 }
 
@@ -222,10 +223,10 @@ static void test_seek(void)
 	struct content *c;
 	uint64_t at = 0;
 
-	rig_open(&rig);
-	rig_add_file(&rig, "a", &c);
-	rig_write(c, 0, CHUNK_SIZE, 1);
-	rig_write(c, 8 * MIB, CHUNK_SIZE, 1);
+	crig_open(&rig);
+	crig_add_file(&rig, "a", &c);
+	crig_write(c, 0, CHUNK_SIZE, 1);
+	crig_write(c, 8 * MIB, CHUNK_SIZE, 1);
 	CHECK_EQ(content_truncate(c, 16 * MIB), 0);
 	CHECK_EQ(content_seek(c, 5, SEEK_DATA, &at), 0);
 	CHECK_EQ(at, 5);
@@ -236,13 +237,13 @@ static void test_seek(void)
 	CHECK_EQ(content_seek(c, 16 * MIB, SEEK_HOLE, &at), -ENXIO);
 	content_put(c);
 
-	rig_add_remote(&rig, "b", MIB, &c);
+	crig_add_remote(&rig, "b", MIB, &c);
 	CHECK_EQ(content_seek(c, 7, SEEK_DATA, &at), 0);
 	CHECK_EQ(at, 7); /* absent: may be anything */
 	CHECK_EQ(content_seek(c, 7, SEEK_HOLE, &at), 0);
 	CHECK_EQ(at, MIB);
 	content_put(c);
-	rig_close(&rig);
+	crig_close(&rig);
 }
 
 /* ---- chunks that arrive ------------------------------------------------ */
@@ -254,32 +255,32 @@ static void test_arrive(void)
 	uint8_t buf[CHUNK_SIZE];
 	uint64_t ino, idx;
 
-	rig_open(&rig);
-	ino = rig_add_remote(&rig, "a", 3 * CHUNK_SIZE + 9, &c);
+	crig_open(&rig);
+	ino = crig_add_remote(&rig, "a", 3 * CHUNK_SIZE + 9, &c);
 	CHECK_EQ(content_read(c, 0, 5, &span), -EAGAIN);
 	CHECK_EQ(span.absent, 0);
 	CHECK_EQ(content_store_chunk(c, "E0", 0, buf, CHUNK_SIZE), -ESTALE);
 	CHECK_EQ(content_store_chunk(c, "E1", 0, buf, CHUNK_SIZE - 1), -EIO);
 	CHECK_EQ(content_store_chunk(c, "E1", 3, buf, 8), -EIO);
-	rig_arrive(c, 0, 1);
-	rig_arrive(c, 3, 1);
+	crig_arrive(c, 0, 1);
+	crig_arrive(c, 3, 1);
 	CHECK_EQ(content_read(c, 0, 4 * CHUNK_SIZE, &span), -EAGAIN);
 	CHECK_EQ(span.absent, 1);
 	CHECK_EQ(content_next_absent(c, 1, 3, &idx), 0);
 	CHECK_EQ(idx, 1);
-	rig_expect(c, 3 * CHUNK_SIZE, 9, 1);
+	crig_expect(c, 3 * CHUNK_SIZE, 9, 1);
 	content_put(c);
 
-	c = rig_get(&rig, ino);
-	rig_expect(c, 0, CHUNK_SIZE, 1);
-	rig_arrive(c, 0, 2); /* is here already: stays */
-	rig_arrive(c, 1, 1);
-	rig_arrive(c, 2, 1);
+	c = crig_get(&rig, ino);
+	crig_expect(c, 0, CHUNK_SIZE, 1);
+	crig_arrive(c, 0, 2); /* is here already: stays */
+	crig_arrive(c, 1, 1);
+	crig_arrive(c, 2, 1);
 	CHECK_EQ(content_is_whole(c), 1);
-	rig_expect(c, 0, 3 * CHUNK_SIZE + 9, 1);
+	crig_expect(c, 0, 3 * CHUNK_SIZE + 9, 1);
 	CHECK_EQ(content_gen(c), 1);
 	content_put(c);
-	rig_close(&rig);
+	crig_close(&rig);
 }
 
 /* What programs wrote wins over what arrives, wherever it lies. */
@@ -307,30 +308,30 @@ static void test_write_before_arrival(void)
 		uint64_t ino;
 
 		check_row("%s %zu", cases[i / 2].name, i % 2);
-		rig_open(&rig);
-		ino = rig_add_remote(&rig, "a", size, &c);
-		rig_write(c, off, len, 2);
+		crig_open(&rig);
+		ino = crig_add_remote(&rig, "a", size, &c);
+		crig_write(c, off, len, 2);
 		CHECK_EQ(content_is_whole(c), 0);
 		if (i % 2) { /* the map goes through the store */
 			content_put(c);
-			c = rig_get(&rig, ino);
+			c = crig_get(&rig, ino);
 		}
 		for (uint64_t idx = 0; idx < 3; idx++)
-			rig_arrive(c, idx, 1);
+			crig_arrive(c, idx, 1);
 		CHECK_EQ(content_is_whole(c), 1);
 		if (off > size)
-			rig_expect(c, size, off - size, 0);
-		rig_expect(c, 0, off < size ? off : size, 1);
-		rig_expect(c, off, len, 2);
+			crig_expect(c, size, off - size, 0);
+		crig_expect(c, 0, off < size ? off : size, 1);
+		crig_expect(c, off, len, 2);
 		if (off + len < size)
-			rig_expect(c, off + len, size - off - len, 1);
-		CHECK_EQ(rig_node(&rig, ino).gen, 2);
-		rig_settle(c);
+			crig_expect(c, off + len, size - off - len, 1);
+		CHECK_EQ(crig_node(&rig, ino).gen, 2);
+		crig_settle(c);
 		content_put(c);
-		c = rig_get(&rig, ino);
-		rig_expect(c, off, len, 2);
+		c = crig_get(&rig, ino);
+		crig_expect(c, off, len, 2);
 		content_put(c);
-		rig_close(&rig);
+		crig_close(&rig);
 	}
 }
 
@@ -338,8 +339,8 @@ static void test_truncate_absent(void)
 {
 	struct content *c;
 
-	rig_open(&rig);
-	rig_add_remote(&rig, "a", 4 * CHUNK_SIZE, &c);
+	crig_open(&rig);
+	crig_add_remote(&rig, "a", 4 * CHUNK_SIZE, &c);
 	CHECK_EQ(content_truncate(c, 2 * CHUNK_SIZE + 10), 0);
 	CHECK_EQ(content_truncate(c, 4 * CHUNK_SIZE), 0);
 	CHECK_EQ(content_fallocate(c,
@@ -347,15 +348,15 @@ static void test_truncate_absent(void)
 	                           CHUNK_SIZE - 5, 10),
 	         0);
 	for (uint64_t idx = 0; idx < 4; idx++)
-		rig_arrive(c, idx, 1);
+		crig_arrive(c, idx, 1);
 	CHECK_EQ(content_is_whole(c), 1);
-	rig_expect(c, 0, CHUNK_SIZE - 5, 1);
-	rig_expect(c, CHUNK_SIZE - 5, 10, 0);
-	rig_expect(c, CHUNK_SIZE + 5, CHUNK_SIZE + 5, 1);
-	rig_expect(c, 2 * CHUNK_SIZE + 10, 2 * CHUNK_SIZE - 10, 0);
-	rig_settle(c);
+	crig_expect(c, 0, CHUNK_SIZE - 5, 1);
+	crig_expect(c, CHUNK_SIZE - 5, 10, 0);
+	crig_expect(c, CHUNK_SIZE + 5, CHUNK_SIZE + 5, 1);
+	crig_expect(c, 2 * CHUNK_SIZE + 10, 2 * CHUNK_SIZE - 10, 0);
+	crig_settle(c);
 	content_put(c);
-	rig_close(&rig);
+	crig_close(&rig);
 }
 
 static void test_base_size(void)
@@ -375,25 +376,25 @@ static void test_base_size(void)
 		uint64_t ino, n = (sizes[i] + CHUNK_SIZE - 1) / CHUNK_SIZE;
 
 		check_row("%" PRIu64, sizes[i]);
-		rig_open(&rig);
-		ino = rig_add_remote(&rig, "a", 2 * CHUNK_SIZE + 98, &c);
-		rig_arrive(c, 0, 1);
-		rig_arrive(c, 2, 1);
+		crig_open(&rig);
+		ino = crig_add_remote(&rig, "a", 2 * CHUNK_SIZE + 98, &c);
+		crig_arrive(c, 0, 1);
+		crig_arrive(c, 2, 1);
 		CHECK_EQ(content_set_base_size(c, sizes[i]), 0);
 		CHECK_EQ(content_size(c), sizes[i]);
 		content_put(c);
-		c = rig_get(&rig, ino);
+		c = crig_get(&rig, ino);
 		CHECK_EQ(content_size(c), sizes[i]);
 		for (uint64_t idx = 0; idx < n; idx++)
-			rig_arrive(c, idx, 1);
+			crig_arrive(c, idx, 1);
 		CHECK_EQ(content_is_whole(c), 1);
-		rig_expect(c, 0, sizes[i], 1);
+		crig_expect(c, 0, sizes[i], 1);
 		if (sizes[i]) {
-			rig_write(c, 0, 1, 2);
+			crig_write(c, 0, 1, 2);
 			CHECK_EQ(content_set_base_size(c, 5), -EBUSY);
 		}
 		content_put(c);
-		rig_close(&rig);
+		crig_close(&rig);
 	}
 }
 
@@ -413,22 +414,22 @@ static void test_generations(void)
 	struct content *c;
 	uint64_t gen;
 
-	rig_open(&rig);
+	crig_open(&rig);
 	contents_set_changed(rig.cs, count_changed, &nchanged);
 	nchanged = 0;
-	rig_add_file(&rig, "a", &c);
-	rig_write(c, 0, 10, 1);
+	crig_add_file(&rig, "a", &c);
+	crig_write(c, 0, 10, 1);
 	CHECK_EQ(nchanged, 0); /* the creator knows */
-	rig_settle(c);
-	rig_write(c, 0, 10, 2); /* nobody pinned generation 1 */
+	crig_settle(c);
+	crig_write(c, 0, 10, 2); /* nobody pinned generation 1 */
 	CHECK(content_is_soft(c));
 	CHECK_EQ(content_gen(c), 1);
 	gen = content_freeze(c);
 	CHECK_EQ(gen, 1);
-	rig_settle(c);
+	crig_settle(c);
 	CHECK_EQ(content_gen(c), gen);
-	rig_write(c, 0, 10, 3);
-	rig_write(c, 0, 10, 4);
+	crig_write(c, 0, 10, 3);
+	crig_write(c, 0, 10, 4);
 	CHECK_EQ(content_gen(c), 2);
 	CHECK_EQ(nchanged, 1);
 	content_freeze(c);
@@ -442,7 +443,7 @@ static void test_generations(void)
 	CHECK_EQ(content_fallocate(c, 0, 0, 6), 0);
 	CHECK_EQ(content_gen(c), 4);
 	content_put(c);
-	rig_close(&rig);
+	crig_close(&rig);
 }
 
 static void test_sums(void)
@@ -452,14 +453,14 @@ static void test_sums(void)
 	uint8_t buf[CHUNK_SIZE];
 	size_t n;
 
-	rig_open(&rig);
-	rig_add_file(&rig, "a", &c);
-	rig_write(c, 0, CHUNK_SIZE + 5, 1);
-	rig_write(c, 40 * CHUNK_SIZE + 7, 1, 1);
-	rig_settle(c);
+	crig_open(&rig);
+	crig_add_file(&rig, "a", &c);
+	crig_write(c, 0, CHUNK_SIZE + 5, 1);
+	crig_write(c, 40 * CHUNK_SIZE + 7, 1, 1);
+	crig_settle(c);
 	CHECK_EQ(content_get_sums(c, &sums, &n), 0);
 	CHECK_EQ(n, 41);
-	rig_pattern(buf, CHUNK_SIZE, 0, 1);
+	crig_pattern(buf, CHUNK_SIZE, 0, 1);
 	CHECK(sums[0] == content_sum(buf, CHUNK_SIZE));
 	memset(buf, 0, sizeof(buf));
 	for (size_t i = 2; i < 40; i++)
@@ -467,7 +468,7 @@ static void test_sums(void)
 	CHECK(sums[40] != content_sum(buf, 8));
 	free(sums);
 	content_put(c);
-	rig_close(&rig);
+	crig_close(&rig);
 }
 
 static int edit_clean(void *arg, struct db *db, struct cfile *row)
@@ -485,13 +486,13 @@ static void test_transact(void)
 	struct cfile row;
 	int rc = -EPERM;
 
-	rig_open(&rig);
-	rig_add_file(&rig, "a", &c);
-	rig_write(c, 0, 10, 1);
+	crig_open(&rig);
+	crig_add_file(&rig, "a", &c);
+	crig_write(c, 0, 10, 1);
 	CHECK_EQ(content_transact(c, edit_clean, &rc), -EPERM);
 	rc = 0;
 	CHECK_EQ(content_transact(c, edit_clean, &rc), -EINVAL); /* SOFT */
-	rig_settle(c);
+	crig_settle(c);
 	content_get_row(c, &row);
 	CHECK_EQ(row.gen, 1);
 	CHECK_EQ(row.flags, CFILE_WHOLE);
@@ -502,12 +503,12 @@ static void test_transact(void)
 	CHECK_EQ(row.base_len, 10);
 	content_put(c);
 
-	rig_add_remote(&rig, "b", 3 * CHUNK_SIZE, &c);
-	rig_write(c, 0, 10, 1);
-	rig_settle(c);
+	crig_add_remote(&rig, "b", 3 * CHUNK_SIZE, &c);
+	crig_write(c, 0, 10, 1);
+	crig_settle(c);
 	CHECK_EQ(content_transact(c, edit_clean, &rc), -EINVAL); /* absent */
 	content_put(c);
-	rig_close(&rig);
+	crig_close(&rig);
 }
 
 /* ---- disposal ---------------------------------------------------------- */
@@ -518,39 +519,39 @@ static void test_usage_and_evict(void)
 	uint64_t ino, cid, all, clean;
 	struct node n;
 
-	rig_open(&rig);
-	ino = rig_add_file(&rig, "a", &c);
+	crig_open(&rig);
+	ino = crig_add_file(&rig, "a", &c);
 	cid = content_cid(c);
-	rig_write(c, 0, 2 * MIB, 1);
-	rig_settle(c);
+	crig_write(c, 0, 2 * MIB, 1);
+	crig_settle(c);
 	contents_get_usage(rig.cs, &all, &clean);
 	CHECK(all >= 2 * MIB && all < 3 * MIB);
 	CHECK_EQ(clean, 0);
 	content_put(c);
 	CHECK_EQ(content_evict(rig.cs, cid), -EBUSY); /* dirty */
-	c = rig_get(&rig, ino);
-	rig_upload(&rig, c);
+	c = crig_get(&rig, ino);
+	crig_upload(&rig, c);
 	contents_get_usage(rig.cs, &all, &clean);
 	CHECK_EQ(clean, all);
 	CHECK_EQ(content_evict(rig.cs, cid), -EBUSY); /* open */
 	content_put(c);
-	n = rig_node(&rig, ino);
+	n = crig_node(&rig, ino);
 	n.gen++;
-	rig_update(&rig, &n);
+	crig_update(&rig, &n);
 	CHECK_EQ(content_evict(rig.cs, cid), -EBUSY); /* the node says dirty */
 	n.gen--;
-	rig_update(&rig, &n);
+	crig_update(&rig, &n);
 	CHECK_EQ(content_evict(rig.cs, cid), 0);
-	CHECK_EQ(rig_node(&rig, ino).cid, 0);
+	CHECK_EQ(crig_node(&rig, ino).cid, 0);
 	CHECK_EQ(content_get(rig.cs, cid, false, &late), -ENOENT);
-	CHECK(rig_has_file(&rig, cid, "")); /* until that is durable */
+	CHECK(crig_has_file(&rig, cid, "")); /* until that is durable */
 	CHECK_EQ(contents_tidy(rig.cs), 0);
-	CHECK(!rig_has_file(&rig, cid, ""));
+	CHECK(!crig_has_file(&rig, cid, ""));
 	contents_get_usage(rig.cs, &all, &clean);
 	CHECK_EQ(all, 0);
 	CHECK_EQ(clean, 0);
 	CHECK_EQ(content_evict(rig.cs, cid), -ENOENT);
-	rig_close(&rig);
+	crig_close(&rig);
 }
 
 static void test_replace_keeps_until_settled(void)
@@ -558,28 +559,28 @@ static void test_replace_keeps_until_settled(void)
 	struct content *c, *old;
 	uint64_t ino, cid, old_cid;
 
-	rig_open(&rig);
-	ino = rig_add_file(&rig, "a", &old);
+	crig_open(&rig);
+	ino = crig_add_file(&rig, "a", &old);
 	old_cid = content_cid(old);
-	rig_write(old, 0, 100, 1);
-	rig_settle(old);
-	c = rig_replace(&rig, ino);
+	crig_write(old, 0, 100, 1);
+	crig_settle(old);
+	c = crig_replace(&rig, ino);
 	cid = content_cid(c);
 	CHECK(cid != old_cid);
 	content_collect(rig.cs, old_cid);
 	CHECK_EQ(contents_tidy(rig.cs), 0);
-	rig_expect(old, 0, 100, 1); /* open, and needed as fallback */
+	crig_expect(old, 0, 100, 1); /* open, and needed as fallback */
 	content_put(old);
 	CHECK_EQ(contents_tidy(rig.cs), 0);
-	CHECK(rig_has_file(&rig, old_cid, ""));
-	rig_write(c, 0, 50, 2);
-	rig_settle(c);
-	CHECK(rig_has_file(&rig, old_cid, ""));
+	CHECK(crig_has_file(&rig, old_cid, ""));
+	crig_write(c, 0, 50, 2);
+	crig_settle(c);
+	CHECK(crig_has_file(&rig, old_cid, ""));
 	CHECK_EQ(contents_tidy(rig.cs), 0);
-	CHECK(!rig_has_file(&rig, old_cid, ""));
-	CHECK(rig_has_file(&rig, cid, ""));
+	CHECK(!crig_has_file(&rig, old_cid, ""));
+	CHECK(crig_has_file(&rig, cid, ""));
 	content_put(c);
-	rig_close(&rig);
+	crig_close(&rig);
 }
 
 /* Open when its last use went: stays readable to the last put. */
@@ -589,27 +590,27 @@ static void test_collect_open(void)
 	uint64_t ino, cid;
 	struct node n;
 
-	rig_open(&rig);
-	ino = rig_add_file(&rig, "a", &c);
+	crig_open(&rig);
+	ino = crig_add_file(&rig, "a", &c);
 	cid = content_cid(c);
-	rig_write(c, 0, 100, 1);
-	n = rig_node(&rig, ino);
+	crig_write(c, 0, 100, 1);
+	n = crig_node(&rig, ino);
 	n.cid = 0;
-	rig_update(&rig, &n);
+	crig_update(&rig, &n);
 	content_collect(rig.cs, cid);
 	CHECK_EQ(contents_tidy(rig.cs), 0);
-	rig_write(c, 100, 100, 1);
-	rig_expect(c, 0, 200, 1);
+	crig_write(c, 100, 100, 1);
+	crig_expect(c, 0, 200, 1);
 	content_put(c);
 	CHECK_EQ(contents_tidy(rig.cs), 0);
-	CHECK(!rig_has_file(&rig, cid, ""));
+	CHECK(!crig_has_file(&rig, cid, ""));
 	CHECK_EQ(content_get(rig.cs, cid, false, &c), -ENOENT);
-	rig_close(&rig);
+	crig_close(&rig);
 }
 
 /* ---- memory ------------------------------------------------------------ */
 
-static int play(struct rig *r, struct content *c)
+static int play(struct crig *r, struct content *c)
 {
 	uint64_t sum, *sums = &sum;
 	uint8_t buf[100] = { 1 };
@@ -654,12 +655,12 @@ static void test_no_memory(void)
 	struct content *c;
 	bool done = false;
 
-	rig_open(&rig);
+	crig_open(&rig);
 	for (size_t i = 0; i < ARRAY_LEN(cids); i++) {
 		char name[8];
 
 		snprintf(name, sizeof(name), "%zu", i);
-		rig_add_remote(&rig, name, 4 * CHUNK_SIZE, &c);
+		crig_add_remote(&rig, name, 4 * CHUNK_SIZE, &c);
 		cids[i] = content_cid(c);
 		content_put(c);
 	}
@@ -677,7 +678,7 @@ static void test_no_memory(void)
 	}
 	CHECK(done && rounds > 8);
 	log_set_level(LOG_LEVEL_INFO);
-	rig_close(&rig);
+	crig_close(&rig);
 }
 
 int main(void)

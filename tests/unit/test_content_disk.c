@@ -17,7 +17,7 @@
 
 #define MIB (UINT64_C(1) << 20)
 
-static struct rig rig;
+static struct crig rig;
 static struct content *c;
 static char mnt[] = "/tmp/nmb-disk-XXXXXX";
 static bool mounted;
@@ -62,27 +62,27 @@ static void test_full_for_bytes(void)
 
 	if (!mounted)
 		SKIP("can't mount a tmpfs here");
-	rig_open_in(&rig, mnt);
-	ino = rig_add_file(&rig, "a", &c);
-	rig_write(c, 0, 100, 1);
-	rig_settle(c);
+	crig_open_in(&rig, mnt);
+	ino = crig_add_file(&rig, "a", &c);
+	crig_write(c, 0, 100, 1);
+	crig_settle(c);
 	fill_disk(512 * 1024);
 	buf = malloc(MIB);
-	rig_pattern(buf, MIB, 100, 1);
+	crig_pattern(buf, MIB, 100, 1);
 	CHECK_EQ(content_write(c, buf, MIB, 100), -ENOSPC);
 	free(buf);
 	/* As write(2): what fitted is there, what was is intact. */
 	CHECK(content_size(c) > 100 && content_size(c) < MIB);
-	rig_expect(c, 0, content_size(c), 1);
+	crig_expect(c, 0, content_size(c), 1);
 	CHECK_EQ(content_truncate(c, 100), 0);
 	empty_disk();
-	rig_write(c, 100, MIB, 1);
-	rig_settle(c);
+	crig_write(c, 100, MIB, 1);
+	crig_settle(c);
 	content_put(c);
-	c = rig_get(&rig, ino);
-	rig_expect(c, 0, MIB + 100, 1);
+	c = crig_get(&rig, ino);
+	crig_expect(c, 0, MIB + 100, 1);
 	content_put(c);
-	rig_close(&rig);
+	crig_close(&rig);
 }
 
 static int set_text(const char *key, const char *text)
@@ -124,30 +124,30 @@ static void test_full_for_rows(void)
 
 	if (!mounted)
 		SKIP("can't mount a tmpfs here");
-	rig_open_in(&rig, mnt);
-	ino = rig_add_file(&rig, "a", &c);
-	rig_write(c, 0, 100, 1);
+	crig_open_in(&rig, mnt);
+	ino = crig_add_file(&rig, "a", &c);
+	crig_write(c, 0, 100, 1);
 	fill_disk(256 * 1024);
 	CHECK_EQ(grow_database(), -ENOSPC);
 	CHECK_EQ(content_transact(c, NULL, NULL), -ENOSPC);
 	CHECK_EQ(content_settle(c), -ENOSPC);
 	content_put(c); /* can't be saved */
-	c = rig_get(&rig, ino);
+	c = crig_get(&rig, ino);
 	CHECK_EQ(content_size(c), 100);
-	rig_expect(c, 0, 100, 1);
+	crig_expect(c, 0, 100, 1);
 	CHECK_EQ(content_write(c, "x", 1, 0), 0); /* room in the last page */
-	rig_write(c, 0, 100, 1);
+	crig_write(c, 0, 100, 1);
 	content_put(c);
 	CHECK_EQ(contents_tidy(rig.cs), 0);
 	empty_disk();
 	CHECK_EQ(contents_tidy(rig.cs), 0); /* saves */
-	rig_kill(&rig, NULL, false);
+	crig_kill(&rig, NULL, false);
 	CHECK_EQ(rig.found.resized, 0);
-	c = rig_get(&rig, ino);
-	rig_expect(c, 0, 100, 1);
-	rig_settle(c);
+	c = crig_get(&rig, ino);
+	crig_expect(c, 0, 100, 1);
+	crig_settle(c);
 	content_put(c);
-	rig_close(&rig);
+	crig_close(&rig);
 }
 
 /* Chunks that find no room stay absent; what was there stays readable. */
@@ -159,23 +159,23 @@ static void test_full_for_chunks(void)
 
 	if (!mounted)
 		SKIP("can't mount a tmpfs here");
-	rig_open_in(&rig, mnt);
-	rig_add_remote(&rig, "a", 32 * CHUNK_SIZE, &c);
-	rig_arrive(c, 0, 1);
+	crig_open_in(&rig, mnt);
+	crig_add_remote(&rig, "a", 32 * CHUNK_SIZE, &c);
+	crig_arrive(c, 0, 1);
 	fill_disk(4 * CHUNK_SIZE);
 	while (rc == 0 && ++idx < 32) {
-		rig_pattern(buf, CHUNK_SIZE, idx * CHUNK_SIZE, 1);
+		crig_pattern(buf, CHUNK_SIZE, idx * CHUNK_SIZE, 1);
 		rc = content_store_chunk(c, "E1", idx, buf, CHUNK_SIZE);
 	}
 	CHECK_EQ(rc, -ENOSPC);
 	CHECK(idx > 1 && idx < 6);
 	CHECK_EQ(content_pread(c, buf, 1, idx * CHUNK_SIZE), -EAGAIN);
-	rig_expect(c, 0, idx * CHUNK_SIZE, 1);
+	crig_expect(c, 0, idx * CHUNK_SIZE, 1);
 	empty_disk();
-	rig_arrive(c, idx, 1);
-	rig_expect(c, 0, (idx + 1) * CHUNK_SIZE, 1);
+	crig_arrive(c, idx, 1);
+	crig_expect(c, 0, (idx + 1) * CHUNK_SIZE, 1);
 	content_put(c);
-	rig_close(&rig);
+	crig_close(&rig);
 }
 
 /* A snapshot that finds no room is given up; the write is not. */
@@ -187,24 +187,24 @@ static void test_full_for_snapshot(void)
 
 	if (!mounted)
 		SKIP("can't mount a tmpfs here");
-	rig_open_in(&rig, mnt);
-	rig_add_file(&rig, "a", &c);
-	rig_write(c, 0, 8 * CHUNK_SIZE, 1);
+	crig_open_in(&rig, mnt);
+	crig_add_file(&rig, "a", &c);
+	crig_write(c, 0, 8 * CHUNK_SIZE, 1);
 	content_freeze(c);
-	rig_settle(c);
+	crig_settle(c);
 	CHECK_EQ(content_get_sums(c, &sums, &n), 0);
 	CHECK_EQ(content_snapshot_begin(c, 8 * CHUNK_SIZE, sums, false), 0);
-	rig_write(c, 0, 1, 2); /* its generation is open */
+	crig_write(c, 0, 1, 2); /* its generation is open */
 	fill_disk(CHUNK_SIZE);
-	rig_write(c, 0, 8 * CHUNK_SIZE, 2);
+	crig_write(c, 0, 8 * CHUNK_SIZE, 2);
 	CHECK_EQ(content_snapshot_read(c, &byte, 1, 0), -ESTALE);
 	content_snapshot_end(c);
 	empty_disk();
-	rig_settle(c);
-	rig_expect(c, 0, 8 * CHUNK_SIZE, 2);
+	crig_settle(c);
+	crig_expect(c, 0, 8 * CHUNK_SIZE, 2);
 	content_put(c);
 	free(sums);
-	rig_close(&rig);
+	crig_close(&rig);
 }
 
 /* ---- read-only --------------------------------------------------------- */
@@ -216,10 +216,10 @@ static void test_read_only(void)
 
 	if (!mounted)
 		SKIP("can't mount here");
-	rig_open_in(&rig, mnt);
-	ino = rig_add_file(&rig, "a", &c);
-	rig_write(c, 0, 100, 1);
-	rig_settle(c);
+	crig_open_in(&rig, mnt);
+	ino = crig_add_file(&rig, "a", &c);
+	crig_write(c, 0, 100, 1);
+	crig_settle(c);
 	content_put(c);
 	contents_free(rig.cs);
 	snprintf(dir, sizeof(dir), "%s/content", rig.dir);
@@ -228,19 +228,19 @@ static void test_read_only(void)
 	               NULL),
 	         0);
 	CHECK_EQ(contents_new(rig.dir, rig.store, &rig.cs), 0);
-	c = rig_get(&rig, ino);
-	rig_expect(c, 0, 100, 1);
+	c = crig_get(&rig, ino);
+	crig_expect(c, 0, 100, 1);
 	CHECK_EQ(content_write(c, "x", 1, 0), -EROFS);
 	CHECK_EQ(content_truncate(c, 10), -EROFS);
-	rig_expect(c, 0, 100, 1);
+	crig_expect(c, 0, 100, 1);
 	content_put(c);
 	contents_free(rig.cs);
 	CHECK_EQ(umount(dir), 0);
 	CHECK_EQ(contents_new(rig.dir, rig.store, &rig.cs), 0);
-	c = rig_get(&rig, ino);
-	rig_write(c, 0, 100, 2);
+	c = crig_get(&rig, ino);
+	crig_write(c, 0, 100, 2);
 	content_put(c);
-	rig_close(&rig);
+	crig_close(&rig);
 }
 
 /* ---- a flush that fails ------------------------------------------------ */
@@ -252,57 +252,57 @@ static void test_failed_flush(void)
 	uint64_t ino;
 	uint8_t byte;
 
-	rig_open(&rig);
-	ino = rig_add_file(&rig, "a", &c);
-	rig_write(c, 0, 100, 1);
+	crig_open(&rig);
+	ino = crig_add_file(&rig, "a", &c);
+	crig_write(c, 0, 100, 1);
 	power_fail_flushes(true);
 	CHECK_EQ(content_settle(c), -EIO);
 	power_fail_flushes(false);
 	CHECK_EQ(content_settle(c), -EIO);
-	rig_expect(c, 0, 100, 1); /* a chance to save it elsewhere */
+	crig_expect(c, 0, 100, 1); /* a chance to save it elsewhere */
 	content_put(c);
-	rig_kill(&rig, NULL, false);
-	c = rig_get(&rig, ino);
+	crig_kill(&rig, NULL, false);
+	c = crig_get(&rig, ino);
 	content_get_row(c, &row);
 	CHECK(row.flags & CFILE_SOFT && row.flags & CFILE_FAILED);
 	CHECK_EQ(content_settle(c), -EIO);
 	CHECK_EQ(content_pread(c, &byte, 1, 0), -EIO); /* nobody knows */
 	content_put(c);
-	rig_close(&rig);
+	crig_close(&rig);
 }
 
 /* A flush of the file system spares the one of the file, but not for what was
  * written after it. */
 static void test_flush_of_all(void)
 {
-	rig_open(&rig);
-	rig_add_file(&rig, "a", &c);
-	rig_write(c, 0, 100, 1);
+	crig_open(&rig);
+	crig_add_file(&rig, "a", &c);
+	crig_write(c, 0, 100, 1);
 	CHECK_EQ(contents_flush(rig.cs), 0);
 	power_fail_flushes(true);
 	CHECK_EQ(content_settle(c), 0);
 	CHECK(!content_is_soft(c));
 	power_fail_flushes(false);
-	rig_write(c, 0, 100, 2);
+	crig_write(c, 0, 100, 2);
 	power_fail_flushes(true);
 	CHECK_EQ(content_settle(c), -EIO);
 	power_fail_flushes(false);
 	content_put(c);
-	rig_close(&rig);
+	crig_close(&rig);
 }
 
 /* Old bytes that can't be made safe are not edited over. */
 static void test_failed_flush_before_edit(void)
 {
-	rig_open(&rig);
-	rig_add_remote(&rig, "a", 2 * CHUNK_SIZE, &c);
-	rig_arrive(c, 0, 1);
+	crig_open(&rig);
+	crig_add_remote(&rig, "a", 2 * CHUNK_SIZE, &c);
+	crig_arrive(c, 0, 1);
 	power_fail_flushes(true);
 	CHECK_EQ(content_write(c, "x", 1, 5), -EIO);
 	power_fail_flushes(false);
-	rig_expect(c, 0, CHUNK_SIZE, 1);
+	crig_expect(c, 0, CHUNK_SIZE, 1);
 	content_put(c);
-	rig_close(&rig);
+	crig_close(&rig);
 }
 
 static void drop_line(void *arg, enum log_level level, const char *line)

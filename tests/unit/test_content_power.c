@@ -44,7 +44,7 @@ struct file {
 	unsigned n;
 };
 
-static struct rig rig;
+static struct crig rig;
 static struct file files[NFILES];
 static uint64_t seed;
 static unsigned version, log_flushes;
@@ -136,8 +136,8 @@ static void do_create(struct file *f, unsigned which)
 	f->n = 1;
 	top(f)->sizes = BIT(0);
 	if (which == NFILES - 1) {
-		f->ino =
-			rig_add_remote(&rig, name, BLOCKS * POWER_BLOCK, &f->c);
+		f->ino = crig_add_remote(&rig, name, BLOCKS * POWER_BLOCK,
+		                         &f->c);
 		top(f)->parts = top(f)->maybe = true;
 		set_size(top(f), BLOCKS);
 		for (unsigned i = 0; i < BLOCKS; i++)
@@ -146,7 +146,7 @@ static void do_create(struct file *f, unsigned which)
 		note_saved(top(f));
 		CHECK_EQ(store_sync(rig.store), 0);
 	} else {
-		f->ino = rig_add_file(&rig, name, &f->c);
+		f->ino = crig_add_file(&rig, name, &f->c);
 	}
 }
 
@@ -157,7 +157,7 @@ static void do_write(struct file *f)
 	version = version == VERSIONS - 1 ? 2 : version + 1;
 	if (at + n > BLOCKS)
 		n = BLOCKS - at;
-	rig_write(f->c, at * POWER_BLOCK, n * POWER_BLOCK, version);
+	crig_write(f->c, at * POWER_BLOCK, n * POWER_BLOCK, version);
 	look_for_log_flushes(); /* of the generation: before the bytes */
 	if (at + n > top(f)->size)
 		set_size(top(f), at + n);
@@ -206,7 +206,7 @@ static void do_replace(struct file *f)
 		return;
 	content_put(f->c);
 	note_saved(top(f));
-	f->c = rig_replace(&rig, f->ino);
+	f->c = crig_replace(&rig, f->ino);
 	look_for_log_flushes();
 	memset(&f->states[f->n++], 0, sizeof(f->states[0]));
 	top(f)->sizes = BIT(0);
@@ -218,12 +218,12 @@ static void do_reload(struct file *f)
 {
 	content_put(f->c);
 	note_saved(top(f));
-	f->c = rig_get(&rig, f->ino);
+	f->c = crig_get(&rig, f->ino);
 }
 
 static void do_arrive(struct file *f)
 {
-	rig_arrive(f->c, draw(BLOCKS / PER_CHUNK), 1);
+	crig_arrive(f->c, draw(BLOCKS / PER_CHUNK), 1);
 }
 
 static void do_flush_all(void)
@@ -245,7 +245,7 @@ static unsigned find_version(const uint8_t *block, uint64_t off)
 	uint8_t want[POWER_BLOCK];
 
 	for (unsigned v = 0; v < VERSIONS; v++) {
-		rig_pattern(want, POWER_BLOCK, off, v);
+		crig_pattern(want, POWER_BLOCK, off, v);
 		if (memcmp(want, block, POWER_BLOCK) == 0)
 			return v;
 	}
@@ -267,7 +267,7 @@ static void read_found(struct content *c, struct state *out)
 		ssize_t n = content_pread(c, block, POWER_BLOCK, off);
 
 		if (n == -EAGAIN) {
-			rig_arrive(c, off / CHUNK_SIZE, 1);
+			crig_arrive(c, off / CHUNK_SIZE, 1);
 			n = content_pread(c, block, POWER_BLOCK, off);
 		}
 		CHECK_EQ(n, POWER_BLOCK);
@@ -340,7 +340,7 @@ static void match(struct file *f, const struct state *found, bool cut)
 
 static void check_file(struct file *f, bool cut)
 {
-	struct node n = rig_node(&rig, f->ino);
+	struct node n = crig_node(&rig, f->ino);
 	struct state found;
 	bool must = !cut;
 
@@ -368,17 +368,17 @@ static void do_crash(bool cut)
 
 	cuts += cut;
 	kills += !cut;
-	rig_make_dir(to);
+	crig_make_dir(to);
 	if (cut)
 		power_cut(&seed, to);
 	else
-		rig_copy(&rig, to);
+		crig_copy(&rig, to);
 	power_watch(NULL);
 	for (int i = 0; i < NFILES; i++) {
 		if (files[i].ino)
 			content_put(files[i].c);
 	}
-	rig_move(&rig, to, cut);
+	crig_move(&rig, to, cut);
 	CHECK_EQ(rig.found.lost, 0);
 	power_watch(to);
 	log_flushes = power_count_log_flushes();
@@ -440,7 +440,7 @@ static void run_once(uint64_t with_seed)
 	seed = with_seed;
 	version = 2;
 	memset(files, 0, sizeof(files));
-	rig_open(&rig);
+	crig_open(&rig);
 	power_watch(rig.dir);
 	log_flushes = power_count_log_flushes();
 	for (int step = 0; step < 60; step++) {
@@ -459,7 +459,7 @@ static void run_once(uint64_t with_seed)
 		if (files[i].ino)
 			content_put(files[i].c);
 	}
-	rig_close(&rig);
+	crig_close(&rig);
 }
 
 static void test_runs(void)

@@ -10,14 +10,14 @@
 #include "net/log.h"
 #include "tests/unit/content_rig.h"
 
-static struct rig rig;
+static struct crig rig;
 static struct content *c;
 
 /* The node's content after the program died. */
 static void kill_and_get(uint64_t ino, bool rebooted)
 {
-	rig_kill(&rig, c, rebooted);
-	c = rig_get(&rig, ino);
+	crig_kill(&rig, c, rebooted);
+	c = crig_get(&rig, ino);
 }
 
 static ssize_t read_byte(struct content *of, uint64_t off)
@@ -33,44 +33,44 @@ static void test_kill_before_close(void)
 {
 	uint64_t ino;
 
-	rig_open(&rig);
-	ino = rig_add_file(&rig, "a", &c);
-	rig_write(c, 0, 100000, 1);
+	crig_open(&rig);
+	ino = crig_add_file(&rig, "a", &c);
+	crig_write(c, 0, 100000, 1);
 	kill_and_get(ino, false);
 	CHECK_EQ(rig.found.resized, 1);
 	CHECK_EQ(rig.found.lost, 0);
 	CHECK_EQ(content_size(c), 100000);
-	CHECK_EQ(rig_node(&rig, ino).size, 100000);
-	rig_expect(c, 0, 100000, 1);
+	CHECK_EQ(crig_node(&rig, ino).size, 100000);
+	crig_expect(c, 0, 100000, 1);
 
-	rig_settle(c);
-	rig_write(c, 50, 10, 2); /* in place, then again no close */
+	crig_settle(c);
+	crig_write(c, 50, 10, 2); /* in place, then again no close */
 	CHECK_EQ(content_truncate(c, 70000), 0);
 	kill_and_get(ino, false);
 	CHECK_EQ(content_size(c), 70000);
-	rig_expect(c, 50, 10, 2);
-	rig_expect(c, 60, 69940, 1);
-	rig_settle(c);
+	crig_expect(c, 50, 10, 2);
+	crig_expect(c, 60, 69940, 1);
+	crig_settle(c);
 	content_put(c);
-	rig_close(&rig);
+	crig_close(&rig);
 }
 
 static void test_kill_after_close(void)
 {
 	uint64_t ino;
 
-	rig_open(&rig);
-	ino = rig_add_file(&rig, "a", &c);
-	rig_write(c, 0, 100000, 1);
+	crig_open(&rig);
+	ino = crig_add_file(&rig, "a", &c);
+	crig_write(c, 0, 100000, 1);
 	CHECK_EQ(content_transact(c, NULL, NULL), 0);
 	for (int i = 0; i < 3; i++) { /* recovery changes nothing */
 		kill_and_get(ino, false);
 		CHECK_EQ(rig.found.resized, 0);
 		CHECK(content_is_soft(c));
-		rig_expect(c, 0, 100000, 1);
+		crig_expect(c, 0, 100000, 1);
 	}
 	content_put(c);
-	rig_close(&rig);
+	crig_close(&rig);
 }
 
 /* What arrived or was written since the last save is forgotten, not mixed. */
@@ -78,25 +78,25 @@ static void test_kill_partial(void)
 {
 	uint64_t ino;
 
-	rig_open(&rig);
-	ino = rig_add_remote(&rig, "a", 4 * CHUNK_SIZE, &c);
-	rig_arrive(c, 0, 1);
-	rig_write(c, CHUNK_SIZE + 5, 10, 2);
+	crig_open(&rig);
+	ino = crig_add_remote(&rig, "a", 4 * CHUNK_SIZE, &c);
+	crig_arrive(c, 0, 1);
+	crig_write(c, CHUNK_SIZE + 5, 10, 2);
 	CHECK_EQ(content_transact(c, NULL, NULL), 0);
-	rig_write(c, CHUNK_SIZE + 50, 10, 2);
-	rig_arrive(c, 2, 1);
+	crig_write(c, CHUNK_SIZE + 50, 10, 2);
+	crig_arrive(c, 2, 1);
 	kill_and_get(ino, false);
 	CHECK_EQ(content_size(c), 4 * CHUNK_SIZE);
-	rig_expect(c, 0, CHUNK_SIZE, 1);
+	crig_expect(c, 0, CHUNK_SIZE, 1);
 	CHECK_EQ(read_byte(c, 2 * CHUNK_SIZE), -EAGAIN);
 	for (uint64_t idx = 1; idx < 4; idx++)
-		rig_arrive(c, idx, 1);
-	rig_expect(c, CHUNK_SIZE, 5, 1);
-	rig_expect(c, CHUNK_SIZE + 5, 10, 2);
-	rig_expect(c, CHUNK_SIZE + 15, 3 * CHUNK_SIZE - 15, 1);
-	rig_settle(c);
+		crig_arrive(c, idx, 1);
+	crig_expect(c, CHUNK_SIZE, 5, 1);
+	crig_expect(c, CHUNK_SIZE + 5, 10, 2);
+	crig_expect(c, CHUNK_SIZE + 15, 3 * CHUNK_SIZE - 15, 1);
+	crig_settle(c);
 	content_put(c);
-	rig_close(&rig);
+	crig_close(&rig);
 }
 
 /* ---- the machine died -------------------------------------------------- */
@@ -105,22 +105,22 @@ static void test_reboot_new_file(void)
 {
 	uint64_t ino, settled;
 
-	rig_open(&rig);
-	settled = rig_add_file(&rig, "b", &c);
-	rig_write(c, 0, 100, 1);
-	rig_settle(c);
+	crig_open(&rig);
+	settled = crig_add_file(&rig, "b", &c);
+	crig_write(c, 0, 100, 1);
+	crig_settle(c);
 	content_put(c);
-	ino = rig_add_file(&rig, "a", &c);
-	rig_write(c, 0, 100, 1);
-	rig_kill(&rig, c, true);
+	ino = crig_add_file(&rig, "a", &c);
+	crig_write(c, 0, 100, 1);
+	crig_kill(&rig, c, true);
 	CHECK_EQ(rig.found.reverted, 1);
 	CHECK_EQ(rig.found.quarantined, 1);
-	CHECK_EQ(rig_node(&rig, ino).ino, 0);
-	CHECK_EQ(rig_count_quarantined(&rig), 1);
-	c = rig_get(&rig, settled);
-	rig_expect(c, 0, 100, 1);
+	CHECK_EQ(crig_node(&rig, ino).ino, 0);
+	CHECK_EQ(crig_count_quarantined(&rig), 1);
+	c = crig_get(&rig, settled);
+	crig_expect(c, 0, 100, 1);
 	content_put(c);
-	rig_close(&rig);
+	crig_close(&rig);
 }
 
 /* Back over any number of replaced versions to the last durable one. */
@@ -130,27 +130,27 @@ static void test_reboot_replaced(void)
 		uint64_t ino;
 
 		check_row("%u times", times);
-		rig_open(&rig);
-		ino = rig_add_file(&rig, "a", &c);
-		rig_write(c, 0, 100000, 1);
-		rig_settle(c);
+		crig_open(&rig);
+		ino = crig_add_file(&rig, "a", &c);
+		crig_write(c, 0, 100000, 1);
+		crig_settle(c);
 		for (unsigned i = 0; i < times; i++) {
 			content_put(c);
-			c = rig_replace(&rig, ino);
-			rig_write(c, 0, 50, 2);
+			c = crig_replace(&rig, ino);
+			crig_write(c, 0, 50, 2);
 		}
 		CHECK_EQ(contents_tidy(rig.cs), 0);
 		kill_and_get(ino, true);
 		CHECK_EQ(rig.found.reverted, 1);
 		CHECK_EQ(rig.found.quarantined, times);
-		CHECK_EQ(rig_node(&rig, ino).size, 100000);
-		CHECK_EQ(rig_node(&rig, ino).gen, content_gen(c));
-		rig_expect(c, 0, 100000, 1);
+		CHECK_EQ(crig_node(&rig, ino).size, 100000);
+		CHECK_EQ(crig_node(&rig, ino).gen, content_gen(c));
+		crig_expect(c, 0, 100000, 1);
 		kill_and_get(ino, true); /* again */
 		CHECK_EQ(rig.found.reverted, 0);
-		rig_expect(c, 0, 100000, 1);
+		crig_expect(c, 0, 100000, 1);
 		content_put(c);
-		rig_close(&rig);
+		crig_close(&rig);
 	}
 }
 
@@ -159,19 +159,19 @@ static void test_kill_replaced(void)
 {
 	uint64_t ino;
 
-	rig_open(&rig);
-	ino = rig_add_file(&rig, "a", &c);
-	rig_write(c, 0, 100000, 1);
-	rig_settle(c);
+	crig_open(&rig);
+	ino = crig_add_file(&rig, "a", &c);
+	crig_write(c, 0, 100000, 1);
+	crig_settle(c);
 	content_put(c);
-	c = rig_replace(&rig, ino);
-	rig_write(c, 0, 50, 2);
+	c = crig_replace(&rig, ino);
+	crig_write(c, 0, 50, 2);
 	kill_and_get(ino, false);
 	CHECK_EQ(content_size(c), 50);
-	rig_expect(c, 0, 50, 2);
-	rig_settle(c);
+	crig_expect(c, 0, 50, 2);
+	crig_settle(c);
 	content_put(c);
-	rig_close(&rig);
+	crig_close(&rig);
 }
 
 static void test_reboot_server_has_it(void)
@@ -179,22 +179,22 @@ static void test_reboot_server_has_it(void)
 	uint64_t ino, old;
 	struct node n;
 
-	rig_open(&rig);
-	ino = rig_add_file(&rig, "a", &c);
-	rig_write(c, 0, 100, 1);
-	rig_upload(&rig, c);
+	crig_open(&rig);
+	ino = crig_add_file(&rig, "a", &c);
+	crig_write(c, 0, 100, 1);
+	crig_upload(&rig, c);
 	old = content_cid(c);
 	content_put(c);
 	CHECK_EQ(content_evict(rig.cs, old), 0);
-	c = rig_replace(&rig, ino);
-	rig_write(c, 0, 50, 2);
-	rig_kill(&rig, c, true);
-	n = rig_node(&rig, ino);
+	c = crig_replace(&rig, ino);
+	crig_write(c, 0, 50, 2);
+	crig_kill(&rig, c, true);
+	n = crig_node(&rig, ino);
 	CHECK_EQ(n.cid, 0);
 	CHECK_EQ(n.gen, n.s_gen);
 	CHECK_EQ(n.size, 100);
 	CHECK(n.flags & NODE_DIRTY);
-	rig_close(&rig);
+	crig_close(&rig);
 }
 
 /* a was just written and renamed over b: a power cut leaves b's bytes under
@@ -207,14 +207,14 @@ static void test_reboot_renamed_over(void)
 	struct node n;
 	struct db *db;
 
-	rig_open(&rig);
-	b = rig_add_file(&rig, "b", &cb);
-	rig_write(cb, 0, 200, 1);
-	rig_upload(&rig, cb);
+	crig_open(&rig);
+	b = crig_add_file(&rig, "b", &cb);
+	crig_write(cb, 0, 200, 1);
+	crig_upload(&rig, cb);
 	b_cid = content_cid(cb);
 	content_put(cb);
-	a = rig_add_file(&rig, "a", &c);
-	rig_write(c, 0, 50, 2);
+	a = crig_add_file(&rig, "a", &c);
+	crig_write(c, 0, 50, 2);
 	CHECK_EQ(store_begin(rig.store, &db), 0);
 	CHECK_EQ(node_delete(db, b), 0);
 	CHECK_EQ(node_set_place(db, a, NODE_ROOT, "b", NULL), 0);
@@ -225,19 +225,19 @@ static void test_reboot_renamed_over(void)
 	content_collect(rig.cs, b_cid);
 	CHECK_EQ(contents_tidy(rig.cs), 0);
 
-	rig_kill(&rig, c, true);
-	n = rig_node(&rig, a);
+	crig_kill(&rig, c, true);
+	n = crig_node(&rig, a);
 	CHECK_EQ(n.cid, b_cid);
 	CHECK(n.gen > 1 && n.gen != n.s_gen);
-	c = rig_get(&rig, a);
+	c = crig_get(&rig, a);
 	CHECK_EQ(content_ino(c), a);
 	content_get_row(c, &row);
 	CHECK(!(row.flags & CFILE_CLEAN)); /* not of this node's item */
-	rig_expect(c, 0, 200, 1);
-	rig_write(c, 0, 1, 3);
-	CHECK_EQ(rig_node(&rig, a).gen, content_gen(c));
+	crig_expect(c, 0, 200, 1);
+	crig_write(c, 0, 1, 3);
+	CHECK_EQ(crig_node(&rig, a).gen, content_gen(c));
 	content_put(c);
-	rig_close(&rig);
+	crig_close(&rig);
 }
 
 /* ---- damage ------------------------------------------------------------ */
@@ -246,26 +246,26 @@ static void test_flipped_clean(void)
 {
 	uint64_t ino, cid;
 
-	rig_open(&rig);
-	ino = rig_add_file(&rig, "a", &c);
+	crig_open(&rig);
+	ino = crig_add_file(&rig, "a", &c);
 	cid = content_cid(c);
-	rig_write(c, 0, 3 * CHUNK_SIZE + 10, 1);
-	rig_upload(&rig, c);
+	crig_write(c, 0, 3 * CHUNK_SIZE + 10, 1);
+	crig_upload(&rig, c);
 	content_put(c);
-	rig_flip(&rig, cid, "", CHUNK_SIZE + 9);
-	c = rig_get(&rig, ino);
-	rig_expect(c, 0, CHUNK_SIZE, 1);
+	crig_flip(&rig, cid, "", CHUNK_SIZE + 9);
+	c = crig_get(&rig, ino);
+	crig_expect(c, 0, CHUNK_SIZE, 1);
 	CHECK_EQ(read_byte(c, CHUNK_SIZE), -EAGAIN); /* asked for again */
 	CHECK_EQ(read_byte(c, CHUNK_SIZE), -EAGAIN);
 	content_put(c);
-	c = rig_get(&rig, ino);
+	c = crig_get(&rig, ino);
 	CHECK_EQ(content_is_whole(c), 0);
-	rig_expect(c, 2 * CHUNK_SIZE, CHUNK_SIZE + 10, 1);
-	rig_arrive(c, 1, 1);
+	crig_expect(c, 2 * CHUNK_SIZE, CHUNK_SIZE + 10, 1);
+	crig_arrive(c, 1, 1);
 	CHECK_EQ(content_is_whole(c), 1);
-	rig_expect(c, 0, 3 * CHUNK_SIZE + 10, 1);
+	crig_expect(c, 0, 3 * CHUNK_SIZE + 10, 1);
 	content_put(c);
-	rig_close(&rig);
+	crig_close(&rig);
 }
 
 static void test_flipped_dirty(void)
@@ -274,24 +274,24 @@ static void test_flipped_dirty(void)
 	struct stat st;
 	char path[128];
 
-	rig_open(&rig);
-	ino = rig_add_file(&rig, "a", &c);
+	crig_open(&rig);
+	ino = crig_add_file(&rig, "a", &c);
 	cid = content_cid(c);
-	rig_write(c, 0, 3 * CHUNK_SIZE, 1);
-	rig_settle(c);
+	crig_write(c, 0, 3 * CHUNK_SIZE, 1);
+	crig_settle(c);
 	content_put(c);
-	rig_flip(&rig, cid, "", 2 * CHUNK_SIZE);
-	c = rig_get(&rig, ino);
+	crig_flip(&rig, cid, "", 2 * CHUNK_SIZE);
+	c = crig_get(&rig, ino);
 	CHECK_EQ(read_byte(c, 2 * CHUNK_SIZE), -EIO);
 	CHECK_EQ(read_byte(c, 2 * CHUNK_SIZE), -EIO);
-	rig_expect(c, 0, 2 * CHUNK_SIZE, 1);
-	rig_path(&rig, cid, "", path);
+	crig_expect(c, 0, 2 * CHUNK_SIZE, 1);
+	crig_path(&rig, cid, "", path);
 	CHECK_EQ(stat(path, &st), 0);
-	CHECK_EQ(st.st_size, 3 * CHUNK_SIZE);        /* kept */
-	rig_write(c, 2 * CHUNK_SIZE, CHUNK_SIZE, 2); /* the way out */
-	rig_expect(c, 2 * CHUNK_SIZE, CHUNK_SIZE, 2);
+	CHECK_EQ(st.st_size, 3 * CHUNK_SIZE);         /* kept */
+	crig_write(c, 2 * CHUNK_SIZE, CHUNK_SIZE, 2); /* the way out */
+	crig_expect(c, 2 * CHUNK_SIZE, CHUNK_SIZE, 2);
 	content_put(c);
-	rig_close(&rig);
+	crig_close(&rig);
 }
 
 /* The file is gone, cut, or something else. */
@@ -301,7 +301,7 @@ static void do_harm(uint64_t cid, enum harm harm)
 {
 	char path[128];
 
-	rig_path(&rig, cid, "", path);
+	crig_path(&rig, cid, "", path);
 	if (harm == CUT) {
 		CHECK_EQ(truncate(path, CHUNK_SIZE + 1), 0);
 		return;
@@ -321,25 +321,25 @@ static void test_harmed_clean(void)
 		uint64_t ino, cid;
 
 		check_row("harm %d", harm);
-		rig_open(&rig);
-		ino = rig_add_file(&rig, "a", &c);
+		crig_open(&rig);
+		ino = crig_add_file(&rig, "a", &c);
 		cid = content_cid(c);
-		rig_write(c, 0, 3 * CHUNK_SIZE, 1);
-		rig_upload(&rig, c);
+		crig_write(c, 0, 3 * CHUNK_SIZE, 1);
+		crig_upload(&rig, c);
 		content_put(c);
 		do_harm(cid, (enum harm)harm);
-		c = rig_get(&rig, ino);
+		c = crig_get(&rig, ino);
 		CHECK_EQ(read_byte(c, CHUNK_SIZE), -EAGAIN);
 		for (uint64_t idx = 0; idx < 3; idx++)
-			rig_arrive(c, idx, 1);
+			crig_arrive(c, idx, 1);
 		if (harm == CUT) /* not looked at yet */
 			CHECK_EQ(read_byte(c, 2 * CHUNK_SIZE), -EAGAIN);
-		rig_arrive(c, 2, 1);
-		rig_expect(c, 0, 3 * CHUNK_SIZE, 1);
-		rig_write(c, 0, 10, 2);
-		rig_settle(c);
+		crig_arrive(c, 2, 1);
+		crig_expect(c, 0, 3 * CHUNK_SIZE, 1);
+		crig_write(c, 0, 10, 2);
+		crig_settle(c);
 		content_put(c);
-		rig_close(&rig);
+		crig_close(&rig);
 	}
 }
 
@@ -353,20 +353,20 @@ static void test_harmed_dirty(void)
 		check_row("harm %d soft %d", harm, soft);
 		if (soft && harm == CUT)
 			continue; /* the file's size counts then */
-		rig_open(&rig);
-		ino = rig_add_file(&rig, "a", &c);
+		crig_open(&rig);
+		ino = crig_add_file(&rig, "a", &c);
 		cid = content_cid(c);
-		rig_write(c, 0, 3 * CHUNK_SIZE, 1);
+		crig_write(c, 0, 3 * CHUNK_SIZE, 1);
 		if (!soft)
-			rig_settle(c);
+			crig_settle(c);
 		content_put(c);
 		c = NULL;
 		do_harm(cid, harm);
 		if (soft) {
-			rig_kill(&rig, NULL, false);
+			crig_kill(&rig, NULL, false);
 			CHECK_EQ(rig.found.lost, 1);
 		}
-		c = rig_get(&rig, ino);
+		c = crig_get(&rig, ino);
 		CHECK_EQ(content_size(c), 3 * CHUNK_SIZE); /* not empty */
 		CHECK_EQ(read_byte(c, 2 * CHUNK_SIZE), -EIO);
 		if (harm != CUT) {
@@ -374,7 +374,7 @@ static void test_harmed_dirty(void)
 			CHECK_EQ(content_write(c, "x", 1, 0), -EIO);
 		}
 		content_put(c);
-		rig_close(&rig);
+		crig_close(&rig);
 	}
 }
 
@@ -384,17 +384,17 @@ static void test_crash_keeps_no_old_sums(void)
 {
 	uint64_t ino;
 
-	rig_open(&rig);
-	ino = rig_add_file(&rig, "a", &c);
-	rig_write(c, 0, 2 * CHUNK_SIZE, 1);
-	rig_settle(c);
-	rig_write(c, 5, 10, 2);
+	crig_open(&rig);
+	ino = crig_add_file(&rig, "a", &c);
+	crig_write(c, 0, 2 * CHUNK_SIZE, 1);
+	crig_settle(c);
+	crig_write(c, 5, 10, 2);
 	kill_and_get(ino, true);
 	CHECK_EQ(rig.found.reverted, 0); /* was durable: edited in place */
-	rig_expect(c, 5, 10, 2);         /* not held against the old sum */
-	rig_expect(c, CHUNK_SIZE, CHUNK_SIZE, 1);
+	crig_expect(c, 5, 10, 2);        /* not held against the old sum */
+	crig_expect(c, CHUNK_SIZE, CHUNK_SIZE, 1);
 	content_put(c);
-	rig_close(&rig);
+	crig_close(&rig);
 }
 
 /* ---- scan -------------------------------------------------------------- */
@@ -419,21 +419,21 @@ static void test_scan(void)
 	struct content *other;
 	struct node n;
 
-	rig_open(&rig);
-	ino = rig_add_file(&rig, "a", &c);
+	crig_open(&rig);
+	ino = crig_add_file(&rig, "a", &c);
 	cid = content_cid(c);
-	rig_write(c, 0, 100, 1);
-	rig_settle(c);
+	crig_write(c, 0, 100, 1);
+	crig_settle(c);
 	CHECK_EQ(contents_scan(rig.cs, &found), 0);
 	CHECK_EQ(found.moved + found.collected + found.lost, 0);
 
 	/* A row that lost its use when the program died. */
-	n = rig_node(&rig, rig_add_file(&rig, "b", &other));
+	n = crig_node(&rig, crig_add_file(&rig, "b", &other));
 	gone = content_cid(other);
-	rig_write(other, 0, 100, 1);
+	crig_write(other, 0, 100, 1);
 	content_put(other);
 	n.cid = 0;
-	rig_update(&rig, &n);
+	crig_update(&rig, &n);
 
 	snprintf(path, sizeof(path), "%s/content/ee", rig.dir);
 	CHECK_EQ(mkdir(path, 0700), 0);
@@ -450,17 +450,17 @@ static void test_scan(void)
 	CHECK_EQ(found.moved, 7);
 	CHECK_EQ(found.collected, 1);
 	CHECK_EQ(found.lost, 0);
-	CHECK_EQ(rig_count_quarantined(&rig), 7); /* two are called "what" */
-	CHECK(!rig_has_file(&rig, gone, ""));
-	CHECK(!rig_has_file(&rig, 0xee, ".snap"));
-	rig_expect(c, 0, 100, 1);
+	CHECK_EQ(crig_count_quarantined(&rig), 7); /* two are called "what" */
+	CHECK(!crig_has_file(&rig, gone, ""));
+	CHECK(!crig_has_file(&rig, 0xee, ".snap"));
+	crig_expect(c, 0, 100, 1);
 	content_put(c);
 
 	do_harm(cid, REMOVE);
 	CHECK_EQ(contents_scan(rig.cs, &found), 0);
 	CHECK_EQ(found.lost, 1);
-	CHECK_EQ(rig_node(&rig, ino).cid, cid);
-	rig_close(&rig);
+	CHECK_EQ(crig_node(&rig, ino).cid, cid);
+	crig_close(&rig);
 }
 
 /* Evicted when the program died: the file goes, to nowhere. */
@@ -469,21 +469,21 @@ static void test_scan_evicted(void)
 	struct content_scan found;
 	uint64_t cid;
 
-	rig_open(&rig);
-	rig_add_file(&rig, "a", &c);
+	crig_open(&rig);
+	crig_add_file(&rig, "a", &c);
 	cid = content_cid(c);
-	rig_write(c, 0, 100, 1);
-	rig_upload(&rig, c);
+	crig_write(c, 0, 100, 1);
+	crig_upload(&rig, c);
 	content_put(c);
 	CHECK_EQ(content_evict(rig.cs, cid), 0);
-	rig_kill(&rig, NULL, false);
-	CHECK(rig_has_file(&rig, cid, ""));
+	crig_kill(&rig, NULL, false);
+	CHECK(crig_has_file(&rig, cid, ""));
 	CHECK_EQ(contents_scan(rig.cs, &found), 0);
 	CHECK_EQ(found.collected, 1);
 	CHECK_EQ(found.moved, 0);
-	CHECK(!rig_has_file(&rig, cid, ""));
-	CHECK_EQ(rig_count_quarantined(&rig), 0);
-	rig_close(&rig);
+	CHECK(!crig_has_file(&rig, cid, ""));
+	CHECK_EQ(crig_count_quarantined(&rig), 0);
+	crig_close(&rig);
 }
 
 /* Damage is what these tests make: its log lines are no news. */

@@ -11,7 +11,7 @@
 
 #define MIB (UINT64_C(1) << 20)
 
-static struct rig rig;
+static struct crig rig;
 static struct content *c;
 static uint64_t *sums;
 
@@ -19,12 +19,12 @@ static void begin(uint64_t size)
 {
 	size_t n;
 
-	rig_open(&rig);
-	rig_add_file(&rig, "a", &c);
+	crig_open(&rig);
+	crig_add_file(&rig, "a", &c);
 	if (size)
-		rig_write(c, 0, size, 1);
+		crig_write(c, 0, size, 1);
 	content_freeze(c);
-	rig_settle(c);
+	crig_settle(c);
 	CHECK_EQ(content_get_sums(c, &sums, &n), 0);
 	CHECK_EQ(content_snapshot_begin(c, size, sums, false), 0);
 }
@@ -33,14 +33,14 @@ static void end(void)
 {
 	content_put(c);
 	free(sums);
-	rig_close(&rig);
+	crig_close(&rig);
 }
 
 static void expect_snapshot(uint64_t off, size_t len, unsigned version)
 {
 	uint8_t *got = malloc(len + 1), *want = malloc(len + 1);
 
-	rig_pattern(want, len, off, version);
+	crig_pattern(want, len, off, version);
 	CHECK_EQ(content_snapshot_read(c, got, len, off), len);
 	CHECK_MEM(got, want, len);
 	free(got);
@@ -55,22 +55,22 @@ static void test_costs_what_changes(void)
 
 	begin(size);
 	CHECK_EQ(content_snapshot_cost(c), 0);
-	rig_write(c, 3 * MIB + 100, 4096, 2);
+	crig_write(c, 3 * MIB + 100, 4096, 2);
 	CHECK_EQ(content_snapshot_cost(c), CHUNK_SIZE);
-	rig_write(c, 3 * MIB + 100, 4096, 3); /* again: free */
-	rig_write(c, 3 * MIB, CHUNK_SIZE, 3);
+	crig_write(c, 3 * MIB + 100, 4096, 3); /* again: free */
+	crig_write(c, 3 * MIB, CHUNK_SIZE, 3);
 	CHECK_EQ(content_snapshot_cost(c), CHUNK_SIZE);
-	rig_write(c, size - 1, 1000, 2); /* the short last one */
+	crig_write(c, size - 1, 1000, 2); /* the short last one */
 	CHECK_EQ(content_snapshot_cost(c), 2 * CHUNK_SIZE);
-	rig_write(c, size + MIB, 10, 2); /* behind it: nothing to keep */
+	crig_write(c, size + MIB, 10, 2); /* behind it: nothing to keep */
 	CHECK_EQ(content_snapshot_cost(c), 2 * CHUNK_SIZE);
-	rig_path(&rig, content_cid(c), ".snap", path);
+	crig_path(&rig, content_cid(c), ".snap", path);
 	CHECK_EQ(stat(path, &st), 0);
 	CHECK(st.st_blocks * 512 <= 3 * (int64_t)CHUNK_SIZE);
 	expect_snapshot(0, size, 1);
-	rig_expect(c, 3 * MIB, CHUNK_SIZE, 3);
+	crig_expect(c, 3 * MIB, CHUNK_SIZE, 3);
 	content_snapshot_end(c);
-	CHECK(!rig_has_file(&rig, content_cid(c), ".snap"));
+	CHECK(!crig_has_file(&rig, content_cid(c), ".snap"));
 	CHECK_EQ(content_snapshot_cost(c), 0);
 	end();
 }
@@ -89,7 +89,7 @@ static void test_every_way_to_change(void)
 		else if (way == 2)
 			CHECK_EQ(content_fallocate(c, 3, CHUNK_SIZE - 1, 2), 0);
 		else if (way == 3)
-			rig_write(c, CHUNK_SIZE, 2 * CHUNK_SIZE, 2);
+			crig_write(c, CHUNK_SIZE, 2 * CHUNK_SIZE, 2);
 		else
 			CHECK_EQ(content_fallocate(c, 0, 0, 9 * CHUNK_SIZE), 0);
 		CHECK_EQ(content_settle(c), 0);
@@ -116,7 +116,7 @@ static void test_refusals(void)
 	CHECK_EQ(content_snapshot_read(c, buf, 10, 0), -ESTALE);
 	CHECK_EQ(content_snapshot_begin(c, 2 * CHUNK_SIZE - 1, sums, false),
 	         -ESTALE);
-	rig_write(c, 0, 1, 2);
+	crig_write(c, 0, 1, 2);
 	CHECK_EQ(content_snapshot_begin(c, 2 * CHUNK_SIZE, sums, false),
 	         -ESTALE); /* soft */
 	end();
@@ -133,14 +133,14 @@ static void test_damage(void)
 
 	begin(3 * CHUNK_SIZE);
 	log_set_level(LOG_LEVEL_ERROR);
-	rig_flip(&rig, content_cid(c), "", CHUNK_SIZE + 5);
+	crig_flip(&rig, content_cid(c), "", CHUNK_SIZE + 5);
 	CHECK_EQ(content_snapshot_read(c, buf, 10, 0), 10);
 	CHECK_EQ(content_snapshot_read(c, buf, 10, CHUNK_SIZE), -ESTALE);
-	rig_write(c, 2 * CHUNK_SIZE, 10, 2);
-	rig_flip(&rig, content_cid(c), ".snap", 2 * CHUNK_SIZE + 5);
+	crig_write(c, 2 * CHUNK_SIZE, 10, 2);
+	crig_flip(&rig, content_cid(c), ".snap", 2 * CHUNK_SIZE + 5);
 	CHECK_EQ(content_snapshot_read(c, buf, 10, 2 * CHUNK_SIZE), -ESTALE);
 	/* What can't be set aside gives the snapshot up, not the write. */
-	rig_write(c, CHUNK_SIZE, 10, 2);
+	crig_write(c, CHUNK_SIZE, 10, 2);
 	CHECK_EQ(content_snapshot_read(c, buf, 10, 0), -ESTALE);
 	log_set_level(LOG_LEVEL_INFO);
 	end();
@@ -148,8 +148,8 @@ static void test_damage(void)
 
 static void reload(uint64_t ino)
 {
-	rig_kill(&rig, c, false);
-	c = rig_get(&rig, ino);
+	crig_kill(&rig, c, false);
+	c = crig_get(&rig, ino);
 }
 
 /* The program dies, the upload goes on. */
@@ -161,20 +161,20 @@ static void test_resume(void)
 
 	begin(size);
 	ino = content_ino(c);
-	rig_write(c, CHUNK_SIZE + 5, 10, 2);
-	rig_write(c, 5 * CHUNK_SIZE, 100, 2);
+	crig_write(c, CHUNK_SIZE + 5, 10, 2);
+	crig_write(c, 5 * CHUNK_SIZE, 100, 2);
 	reload(ino);
 	CHECK(content_is_soft(c));
 	CHECK_EQ(content_gen(c), 2);
 	CHECK_EQ(content_snapshot_begin(c, size, sums, true), 0);
 	CHECK_EQ(content_snapshot_cost(c), 2 * CHUNK_SIZE);
 	expect_snapshot(0, size, 1);
-	rig_write(c, 0, 5, 3);
+	crig_write(c, 0, 5, 3);
 	CHECK_EQ(content_snapshot_cost(c), 3 * CHUNK_SIZE);
 
 	/* A copy cut short by the kill, or damaged, is no copy. */
 	reload(ino);
-	rig_flip(&rig, content_cid(c), ".snap", CHUNK_SIZE);
+	crig_flip(&rig, content_cid(c), ".snap", CHUNK_SIZE);
 	CHECK_EQ(content_snapshot_begin(c, size, sums, true), 0);
 	CHECK_EQ(content_snapshot_cost(c), 2 * CHUNK_SIZE);
 	CHECK_EQ(content_snapshot_read(c, buf, 1, CHUNK_SIZE), -ESTALE);
@@ -182,11 +182,11 @@ static void test_resume(void)
 
 	/* Dropping the reference keeps it, a new snapshot does not. */
 	content_put(c);
-	c = rig_get(&rig, ino);
-	CHECK(rig_has_file(&rig, content_cid(c), ".snap"));
-	rig_settle(c);
+	c = crig_get(&rig, ino);
+	CHECK(crig_has_file(&rig, content_cid(c), ".snap"));
+	crig_settle(c);
 	CHECK_EQ(content_snapshot_begin(c, content_size(c), sums, false), 0);
-	CHECK(!rig_has_file(&rig, content_cid(c), ".snap"));
+	CHECK(!crig_has_file(&rig, content_cid(c), ".snap"));
 	end();
 }
 

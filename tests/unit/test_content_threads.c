@@ -15,7 +15,7 @@
 #define CHUNKS 8u
 #define SIZE   (CHUNKS * CHUNK_SIZE)
 
-static struct rig rig;
+static struct crig rig;
 static struct content *shared;
 static atomic_bool stop;
 static atomic_uint failures; /* CHECK is for one thread */
@@ -133,9 +133,9 @@ static void test_one_content(void)
 	unsigned from[] = { 0, 5 }, whole = 0;
 	pthread_t writers[2], others[3];
 
-	rig_open(&rig);
-	rig_add_file(&rig, "a", &shared);
-	rig_write(shared, 0, SIZE, 0);
+	crig_open(&rig);
+	crig_add_file(&rig, "a", &shared);
+	crig_write(shared, 0, SIZE, 0);
 	atomic_store(&stop, false);
 	others[0] = start(read_chunks, NULL);
 	others[1] = start(settle, NULL);
@@ -149,9 +149,9 @@ static void test_one_content(void)
 		pthread_join(others[i], NULL);
 	CHECK_EQ(atomic_load(&failures), 0);
 	CHECK(take_snapshot()); /* nobody writes: it is whole */
-	rig_settle(shared);
+	crig_settle(shared);
 	content_put(shared);
-	rig_close(&rig);
+	crig_close(&rig);
 }
 
 /* ---- the table --------------------------------------------------------- */
@@ -216,7 +216,7 @@ static void *use_files(void *arg)
 			make_absent(ino);
 			continue;
 		}
-		rig_pattern(want, CHUNK_SIZE, off, 1);
+		crig_pattern(want, CHUNK_SIZE, off, 1);
 		if (content_pread(c, buf, CHUNK_SIZE, off) == -EAGAIN)
 			MUST(content_store_chunk(c, "E1", off / CHUNK_SIZE,
 			                         want, CHUNK_SIZE) == 0);
@@ -255,12 +255,12 @@ static void test_table(void)
 	pthread_t users[3], evictor;
 	uint64_t all, clean;
 
-	rig_open(&rig);
+	crig_open(&rig);
 	for (unsigned i = 0; i < NFILES; i++) {
 		char name[8];
 
 		snprintf(name, sizeof(name), "%u", i);
-		inos[i] = rig_add_remote(&rig, name, 2 * CHUNK_SIZE, &shared);
+		inos[i] = crig_add_remote(&rig, name, 2 * CHUNK_SIZE, &shared);
 		content_put(shared);
 	}
 	atomic_store(&stop, false);
@@ -273,7 +273,7 @@ static void test_table(void)
 	pthread_join(evictor, NULL);
 	CHECK_EQ(atomic_load(&failures), 0);
 	CHECK(evicted > 0);
-	CHECK_EQ(rig_count_quarantined(&rig), 0);
+	CHECK_EQ(crig_count_quarantined(&rig), 0);
 	for (unsigned i = 0; i < NFILES; i++) {
 		uint64_t cid = get_cid(inos[i]);
 
@@ -284,7 +284,7 @@ static void test_table(void)
 	contents_get_usage(rig.cs, &all, &clean);
 	CHECK_EQ(all, 0);
 	CHECK_EQ(clean, 0);
-	rig_close(&rig);
+	crig_close(&rig);
 }
 
 int main(void)
