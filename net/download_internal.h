@@ -26,7 +26,7 @@ struct download {
 	unsigned refs; /* lock; owner, ranges, fetch, the closing mail */
 
 	/* Network thread only. */
-	LIST_HEAD(, download_range) ranges;
+	LIST_HEAD(download_ranges, download_range) ranges;
 	struct graph_mail close_mail;
 	char *url;        /* guarded memory; NULL: must be fetched */
 	uint64_t url_seq; /* counts them */

@@ -146,7 +146,7 @@ struct graph {
 	/* Network thread only. */
 	bool stopped; /* nobody waits any more */
 	struct graph_gate gate;
-	LIST_HEAD(, trip) trips;
+	LIST_HEAD(graph_trips, trip) trips;
 	struct graph_bearer {
 		char *text;    /* guarded memory; the last one got, or NULL */
 		uint64_t seq;  /* counts them */

@@ -62,7 +62,8 @@ static void unref(struct upload *u)
 	bool last;
 
 	pthread_mutex_lock(&u->lock);
-	last = --u->refs == 0;
+	/* The analyzer takes every reference for the last one. */
+	last = --u->refs == 0; /* NOLINT(clang-analyzer-unix.Malloc) */
 	pthread_mutex_unlock(&u->lock);
 	if (last)
 		destroy(u);
@@ -275,24 +276,33 @@ static void opened(void *arg, const struct graph_answer *a)
 	end(u);
 }
 
+static int start_opening(struct upload *u, struct upload_opening *o)
+{
+	struct graph_prepared p = {
+		.c = { .patience_ms = PATIENCE_MS, .done = opened, .arg = o }
+	};
+	int rc = upload_prepare_open(&u->spec, &p);
+
+	if (rc < 0)
+		return rc;
+	rc = graph_start(u->g, &p.c);
+	graph_prepared_done(&p);
+	return rc;
+}
+
 static void open_session(struct upload *u)
 {
-	struct graph_prepared p = { .c = { .patience_ms = PATIENCE_MS,
-		                           .done = opened } };
-	struct upload_opening *o = malloc(sizeof(*o));
-	int rc = o ? upload_prepare_open(&u->spec, &p) : -ENOMEM;
+	int rc = -ENOMEM;
 
 	upload_set_state(u, UPLOAD_OPENING);
-	if (rc == 0) {
-		*o = (struct upload_opening){ .g = u->g, .u = u };
-		p.c.arg = o;
-		u->opening = o;
-		rc = graph_start(u->g, &p.c);
-		graph_prepared_done(&p);
+	u->opening = malloc(sizeof(*u->opening));
+	if (u->opening) {
+		*u->opening = (struct upload_opening){ .g = u->g, .u = u };
+		rc = start_opening(u, u->opening);
 	}
 	if (rc == 0)
 		return;
-	free(o);
+	free(u->opening);
 	u->opening = NULL;
 	upload_plan_end(&u->plan, rc == -ESHUTDOWN ? -ECANCELED : rc,
 	                RETRY_WAIT);

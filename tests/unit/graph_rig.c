@@ -90,7 +90,7 @@ static void give_token(void *token_arg, const char *stale,
                        graph_got_token_fn *got, void *arg)
 {
 	struct rig *r = token_arg;
-	struct late_token *t = malloc(sizeof(*t));
+	struct late_token *t = calloc(1, sizeof(*t));
 	pthread_t thread;
 	bool late;
 

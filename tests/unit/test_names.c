@@ -345,7 +345,8 @@ static void touch(const char *dir, const char *name)
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
 	fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
 	CHECK(fd >= 0);
-	close(fd);
+	if (fd >= 0)
+		close(fd);
 }
 
 static int run_rclone(char *from, char *to)
