@@ -90,8 +90,10 @@ static void handle_faults(struct graphd *g, const struct request *req,
 		control_bad(out, "fault: not understood: %s", why);
 		return;
 	}
-	if (!strcmp(req->method, "DELETE"))
+	if (!strcmp(req->method, "DELETE")) {
 		faults_remove(g->faults, query_get(&req->query, "name"));
+		wire_release(g->wire);
+	}
 	answer_json(out, 200, faults_dump(g->faults));
 }
 
@@ -123,6 +125,7 @@ static void reset(struct graphd *g, struct answer *out)
 
 	stats_reset(g->stats);
 	faults_remove(g->faults, NULL);
+	wire_release(g->wire);
 	quirks_init(&g->quirks, g->opt.kind);
 	wire_reset(g->wire);
 	g->freeze_until_ms = 0;

@@ -8,7 +8,10 @@
  *   GET  /graphd/info       {"graph_url", "login_url", "content_url", "kind",
  *                           "drive_id", "root_id", "now_ms"}
  *   POST /graphd/token      {"account"?, "scope"?} -> {"access_token",
- *                           "refresh_token"}: signed in without a code
+ *                           "refresh_token"}: signed in without a code.
+ *                           Accounts: ann@personal.example, ann@work.example,
+ *                           and bob@ of the drive's kind. The drive belongs to
+ *                           the ann of its kind; others see an empty drive
  *
  *   POST /graphd/set        any of:
  *     "latency_ms": {"*": n, "connect": n, "<class>": n}   per request; connect
@@ -35,7 +38,8 @@
  *       "status": 503, "code", "inner"  instead of doing it; "effect": true:
  *                           it is done all the same
  *       "retry_after": 5 or "text", "headers": {"Name": "value"}
- *       "body": "html" | "empty" | "huge" | "deep" | text | JSON, with
+ *       "body": "html" | "empty" | "huge" | "deep" | "endless" (goes on
+ *               until the client hangs up) | text | JSON, with
  *               "type", "size" (huge: bytes; deep: levels); status 200
  *       "drop": "before" | "after"      the connection is cut before or after
  *               the effect; "drop_at": n (with before) after n bytes of the
@@ -51,7 +55,8 @@
  *       "range": "ignore" | "shift"     200 with all; bytes one too early
  *       "bump_tag": true                the item's eTag moves first
  *   GET    /graphd/faults   rules with "seen" (matched) and "fired"
- *   DELETE /graphd/faults   all, or ?name=
+ *   DELETE /graphd/faults   all, or ?name=; ends all stalls under way: those
+ *                           requests go on
  *
  *   POST /graphd/change     what another device does; one or an array of:
  *     {"op": "put", "path": "/A/b", "text": "..." | "size": n, "seed": n |

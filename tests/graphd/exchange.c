@@ -327,9 +327,9 @@ bool exchange_finish(struct exchange *x)
 	}
 	wait_ms =
 		wire_latency_ms(g->wire, x->req.route.class) + x->hit.delay_ms;
-	if (x->hit.stall_ms && x->hit.stall_at < 0)
-		wait_ms += x->hit.stall_ms;
 	if (!wire_sleep(g->wire, x->fd, wait_ms))
+		return false;
+	if (x->hit.stall_at < 0 && !wire_stall(g->wire, x->fd, x->hit.stall_ms))
 		return false;
 	x->req.now_ns = graphd_now_ns(g);
 	pthread_mutex_lock(&g->lock);

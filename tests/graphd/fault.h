@@ -36,6 +36,7 @@ struct fault_hit {
 	char code[64], inner[64];
 	char *body; /* instead of an error body; NULL: error body */
 	char *type;
+	bool endless;   /* the body never ends */
 	cJSON *headers; /* to be added, "Retry-After" and such */
 	enum fault_drop drop;
 	bool reset;      /* RST, not FIN */

@@ -137,8 +137,8 @@ static char *repeat(const char *head, const char *piece, size_t n,
 	return s;
 }
 
-/* "html", "empty", "huge" (JSON of `size` bytes), "deep" (nesting of `size`),
- * any other text as it is, or a JSON value. */
+/* "html", "empty", "endless", "huge" (JSON of `size` bytes), "deep" (nesting of
+ * `size`), any other text as it is, or a JSON value. */
 static void set_body(const cJSON *action, struct fault_hit *hit)
 {
 	const cJSON *body = json_get(action, "body");
@@ -157,6 +157,9 @@ static void set_body(const cJSON *action, struct fault_hit *hit)
 		hit->body = must_copy("");
 	} else if (!strcmp(kind, "huge")) {
 		hit->body = repeat("{\"value\":[\"", "x", size, "\"]}");
+	} else if (!strcmp(kind, "endless")) {
+		hit->body = must_copy("[");
+		hit->endless = true;
 	} else if (!strcmp(kind, "deep")) {
 		hit->body = repeat("", "[", size, "");
 	} else {

@@ -52,18 +52,6 @@ static bool may_write(const struct request *req, struct answer *out)
 	return false;
 }
 
-/* Another account has another drive: nothing of this one is shown. */
-static bool is_owner(struct graphd *g, const struct request *req,
-                     const struct login_who *who, struct answer *out)
-{
-	if (who->personal == (g->opt.kind != DRIVE_BUSINESS))
-		return true;
-	(void)req;
-	answer_error(out, 404, "itemNotFound", NULL,
-	             "The account has no such drive.");
-	return false;
-}
-
 static bool check_bearer(struct graphd *g, struct request *req,
                          struct answer *out)
 {
@@ -74,7 +62,8 @@ static bool check_bearer(struct graphd *g, struct request *req,
 	case LOGIN_BEARER_OK:
 		req->read_only = who.read_only;
 		req->app_folder = who.app_folder;
-		return is_owner(g, req, &who, out) && may_write(req, out);
+		req->stranger = who.account != 0;
+		return may_write(req, out);
 	case LOGIN_BEARER_MISSING:
 		refuse_bearer(out, "missing");
 		return false;

@@ -22,11 +22,13 @@
 #include "tests/graphd/put.h"
 #include "tests/graphd/session.h"
 #include "tests/graphd/stats.h"
+#include "tests/graphd/stranger.h"
 #include "tests/graphd/throttle.h"
 #include "tests/graphd/versions.h"
 #include "tests/graphd/wire.h"
 
-#define USER_GUID "3e9d7f10-5b2c-4a86-9d0f-8c71e2b4a593"
+#define USER_GUID   "3e9d7f10-5b2c-4a86-9d0f-8c71e2b4a593"
+#define WORK_TENANT "6babcaad-604b-40ac-a9d7-9fd97c0b779f"
 
 /* ---- small handlers
  * ----------------------------------------------------------------- */
@@ -137,7 +139,9 @@ void graphd_handle(struct graphd *g, const struct request *req,
 
 	if (req->in_batch && req->route.class == CLASS_batch)
 		h = NULL;
-	if (h)
+	if (req->stranger && req->route.class != CLASS_batch)
+		stranger_handle(g, req, out);
+	else if (h)
 		h(g, req, out);
 	else
 		handle_unknown(g, req, out);
@@ -194,9 +198,29 @@ static int open_storage(struct graphd *g)
 	return data ? persist_open(g, data) : 0;
 }
 
+/* Ann owns the drive; the others have drives of their own (stranger.h). */
+static int open_login(struct graphd *g)
+{
+	static const struct login_account personal[] = {
+		{ "ann@personal.example", LOGIN_MSA_TENANT },
+		{ "ann@work.example", WORK_TENANT },
+		{ "bob@personal.example", LOGIN_MSA_TENANT },
+	};
+	static const struct login_account work[] = {
+		{ "ann@work.example", WORK_TENANT },
+		{ "ann@personal.example", LOGIN_MSA_TENANT },
+		{ "bob@work.example", WORK_TENANT },
+	};
+	struct login_options login = {
+		.accounts = g->opt.kind == DRIVE_BUSINESS ? work : personal,
+		.naccounts = 3,
+	};
+
+	return login_new(&login, &g->login);
+}
+
 int graphd_new(const struct graphd_options *opt, struct graphd **out_g)
 {
-	struct login_options login = { .work = opt->kind == DRIVE_BUSINESS };
 	struct graphd *g = must_alloc(sizeof(*g));
 	int rc;
 
@@ -212,7 +236,7 @@ int graphd_new(const struct graphd_options *opt, struct graphd **out_g)
 	g->copies = copies_new();
 	rc = wire_new(&g->wire);
 	if (rc == 0)
-		rc = login_new(&login, &g->login);
+		rc = open_login(g);
 	if (rc == 0)
 		rc = throttle_new(&g->throttle);
 	if (rc == 0)

@@ -281,9 +281,10 @@ cJSON *item_json(struct graphd *g, const struct request *req, struct item *item,
 		         download_url(g, item, NULL, req->now_ns));
 	cJSON_AddStringToObject(obj, "id", item->id);
 	cJSON_AddStringToObject(obj, "name", s.name);
-	cJSON_AddNumberToObject(obj, "size",
-	                        s.blob ? (double)s.blob->size
-	                               : (double)item->size);
+	cJSON_AddNumberToObject(
+		obj, "size",
+		s.blob ? (double)s.blob->size
+		       : (double)(item->size * g->quirks.folder_size_sign));
 	add_tags(g, obj, item, &s, view);
 	add_web_url(g, obj, item);
 	if (!business || view == VIEW_ITEM) {

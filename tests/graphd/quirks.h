@@ -20,11 +20,13 @@
 	X(max_top, 1000, 1000, 1000)                                           \
 	X(empty_page_every, 0, 0, 0) /* each n-th page is empty, has a next */ \
 	X(list_limit, 100000, 100000,                                          \
-	  100000)                   /* children: UnknownError above */         \
-	X(short_drive_id, 1, 1, 0)  /* parentReference loses a zero, 2.5 */    \
-	X(encoded_path, 1, 0, 0)    /* parentReference.path, 2.3 */            \
-	X(plus_is_space, 0, 0, 0)   /* a bare + in a path, 2.1 */              \
-	X(china, 0, 0, 0)           /* items/{id}:/{name}: refused, 2.1 */     \
+	  100000)                  /* children: UnknownError above */          \
+	X(short_drive_id, 1, 1, 0) /* parentReference loses a zero, 2.5 */     \
+	X(encoded_path, 1, 0, 0)   /* parentReference.path, 2.3 */             \
+	X(plus_is_space, 0, 0, 0)  /* a bare + in a path, 2.1 */               \
+	X(china, 0, 0, 0)          /* items/{id}:/{name}: refused, 2.1 */      \
+	X(folder_size_sign, 1, 1,                                              \
+	  1)                        /* -1: folders have negative sizes, 2.3 */ \
 	X(me_drives_empty, 0, 0, 0) /* 13 #44 */                               \
 	/* Times and hashes, 2.3, 12 */                                        \
 	X(time_digits, 3, 0, 0)        /* 0, 3 or 7 in what is shown */        \

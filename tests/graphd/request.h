@@ -26,6 +26,7 @@ struct request {
 	int64_t now_ns;      /* the service's clock */
 	bool in_batch;
 	bool read_only, app_folder; /* what the bearer may not */
+	bool stranger;              /* the bearer is not the drive's owner */
 	bool ignore_range;          /* a fault */
 };
 

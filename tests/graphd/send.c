@@ -24,11 +24,15 @@ struct stream {
 	uint64_t off, len;
 	char *text;
 	int64_t truncate_at, corrupt_at, stall_at, stall_ms, bytes_per_s;
-	bool reset;
+	bool endless; /* `text` again and again */
 };
 
 static ssize_t read_piece(struct stream *s, uint64_t pos, char *buf, size_t max)
 {
+	if (s->endless) {
+		memset(buf, *s->text, max);
+		return (ssize_t)max;
+	}
 	if (s->fd >= 0)
 		return pread(s->fd, buf, max, (off_t)(s->off + pos));
 	memcpy(buf, s->text + pos, max);
@@ -54,16 +58,16 @@ static ssize_t on_read(void *arg, uint64_t pos, char *buf, size_t max)
 	struct stream *s = arg;
 	ssize_t n;
 
-	if (pos >= s->len)
+	if (!s->endless && pos >= s->len)
 		return MHD_CONTENT_READER_END_OF_STREAM;
 	if (s->truncate_at >= 0 && pos >= (uint64_t)s->truncate_at)
 		return MHD_CONTENT_READER_END_WITH_ERROR;
 	if (s->stall_at >= 0 && pos >= (uint64_t)s->stall_at) {
 		s->stall_at = -1;
-		if (!wire_sleep(s->wire, s->client_fd, s->stall_ms))
+		if (!wire_stall(s->wire, s->client_fd, s->stall_ms))
 			return MHD_CONTENT_READER_END_WITH_ERROR;
 	}
-	if (max > s->len - pos)
+	if (!s->endless && max > s->len - pos)
 		max = (size_t)(s->len - pos);
 	limit_to(&max, pos, s->truncate_at);
 	limit_to(&max, pos, s->stall_at);
@@ -97,8 +101,8 @@ static bool is_spoiled(const struct exchange *x)
 {
 	const struct fault_hit *h = &x->hit;
 
-	return h->truncate_at >= 0 || h->corrupt_at >= 0 || h->bytes_per_s ||
-	       (h->stall_ms && h->stall_at >= 0);
+	return h->endless || h->truncate_at >= 0 || h->corrupt_at >= 0 ||
+	       h->bytes_per_s || (h->stall_ms && h->stall_at >= 0);
 }
 
 static struct MHD_Response *make_stream(struct exchange *x, bool limited)
@@ -120,8 +124,10 @@ static struct MHD_Response *make_stream(struct exchange *x, bool limited)
 	if (s->fd < 0)
 		s->text = buf_steal(&x->out.body);
 	x->out.fd = -1;
+	s->endless = x->hit.endless;
 	return MHD_create_response_from_callback(
-		s->len, limited ? SLOW_BLOCK : BLOCK, on_read, s, on_free);
+		s->endless ? MHD_SIZE_UNKNOWN : s->len,
+		limited ? SLOW_BLOCK : BLOCK, on_read, s, on_free);
 }
 
 static struct MHD_Response *make_response(struct exchange *x)

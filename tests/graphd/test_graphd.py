@@ -60,6 +60,27 @@ def test_read_only_scope(business):
     assert g.mkdir("x").status == 403
 
 
+def test_other_accounts(any_kind):
+    """They have drives of their own; nothing of ours is shown or changed."""
+    g = any_kind
+    g.put("secret", b"x")
+    ids = g.get("/me/drive").json["id"], g.get("/me/drive/root").json["id"]
+    kind = "work" if g.kind == "business" else "personal"
+    g.new_token(account=f"bob@{kind}.example")
+    other = g.get("/me/drive").json["id"]
+    assert other != ids[0]
+    root = g.get(f"/drives/{other}/root").json
+    assert root["id"] != ids[1] and root["folder"]["childCount"] == 0
+    assert g.get("/me/drive/root/children").json["value"] == []
+    assert g.get("/me/drive/root/delta").json["value"] == []
+    assert g.get("/me/drive/root:/secret").status == 404
+    assert g.get(f"/drives/{ids[0]}/root").status == 404
+    assert g.put("secret", b"y").status == 404
+    assert g.graph("PUT", "/me/drive/root:/secret:/content",
+                   b"y").status == 403
+    assert g.content("/secret") == b"x"
+
+
 # ---- drives, 2.1 and 2.6 ----------------------------------------------------------
 
 def test_drive(any_kind):

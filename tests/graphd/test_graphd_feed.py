@@ -408,6 +408,31 @@ def test_stalls(business):
     assert not thread.is_alive()
 
 
+def test_stalls_end_with_their_rule(business):
+    g = business
+    g.fault({"class": "drive"}, stall_ms=60_000)
+    answers = []
+    thread = threading.Thread(
+        target=lambda: answers.append(g.get("/me/drive").status))
+    thread.start()
+    g.control("GET", "wait", fired="f")
+    g.control("DELETE", "faults")
+    thread.join(rig.WAIT_S)
+    assert answers == [200]
+
+
+def test_endless_body(business):
+    g = business
+    g.fault({"class": "drive"}, body="endless")
+    connection = http.client.HTTPConnection("127.0.0.1", g.port)
+    connection.request("GET", "/v1.0/me/drive", headers={
+        "Authorization": "Bearer " + g.token})
+    answer = connection.getresponse()
+    assert answer.read(1_000_000) == b"[" * 1_000_000
+    connection.close()
+    rig.wait_until(lambda: g.stats()["now"] == 0)
+
+
 def test_expiring_faults(business):
     g = business
     url = g.open_session("f").json["uploadUrl"]

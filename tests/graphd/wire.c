@@ -11,7 +11,8 @@
 #include "net/clock.h"
 #include "tests/graphd/must.h"
 
-#define BURST_NS (20 * INT64_C(1000000)) /* of idle line that counts */
+#define STALL_STEP_MS 20
+#define BURST_NS      (20 * INT64_C(1000000)) /* of idle line that counts */
 
 struct wire {
 	pthread_mutex_t lock;
@@ -21,6 +22,7 @@ struct wire {
 		int64_t bytes_per_s;
 		int64_t free_ns; /* when the line is free again */
 	} lines[2];
+	unsigned releases; /* of stalls, so far */
 	int stop_fd;
 };
 
@@ -152,6 +154,36 @@ static bool sleep_ns(struct wire *w, int fd, int64_t ns)
 bool wire_sleep(struct wire *w, int fd, int64_t ms)
 {
 	return ms <= 0 || sleep_ns(w, fd, ms * 1000000);
+}
+
+static unsigned releases(struct wire *w)
+{
+	unsigned n;
+
+	pthread_mutex_lock(&w->lock);
+	n = w->releases;
+	pthread_mutex_unlock(&w->lock);
+	return n;
+}
+
+bool wire_stall(struct wire *w, int fd, int64_t ms)
+{
+	int64_t end = clock_mono_ms() + ms, left;
+	unsigned n = releases(w);
+
+	while ((left = end - clock_mono_ms()) > 0 && releases(w) == n) {
+		if (!wire_sleep(w, fd,
+		                left < STALL_STEP_MS ? left : STALL_STEP_MS))
+			return false;
+	}
+	return true;
+}
+
+void wire_release(struct wire *w)
+{
+	pthread_mutex_lock(&w->lock);
+	w->releases++;
+	pthread_mutex_unlock(&w->lock);
 }
 
 bool wire_is_limited(struct wire *w, enum wire_dir dir)

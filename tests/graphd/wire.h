@@ -31,6 +31,10 @@ int64_t wire_connect_ms(struct wire *w);
 /* Sleeps. False: the client is gone or graphd stops; `fd` -1: no client. */
 bool wire_sleep(struct wire *w, int fd, int64_t ms);
 
+/* As wire_sleep(), but wire_release() ends it early, with true. */
+bool wire_stall(struct wire *w, int fd, int64_t ms);
+void wire_release(struct wire *w);
+
 /* Sleeps as long as these bytes take on the shared line. */
 enum wire_dir { WIRE_UP, WIRE_DOWN };
 bool wire_pass(struct wire *w, int fd, enum wire_dir dir, uint64_t bytes);
