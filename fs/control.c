@@ -51,8 +51,7 @@ struct peer {
 struct control {
 	struct nmb *nmb;
 	pthread_t thread;
-	int listen_fd, event_fd;
-	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	int listen_fd, event_fd, dir_fd;
 	pthread_mutex_t lock; /* LOCK_LEAF: waiting, changed, stop */
 	bool stop, changed;
 	struct peer *peer[MAX_PEERS];
@@ -475,42 +474,57 @@ static void *control_run(void *arg)
 
 /* ---- life ---------------------------------------------------------------- */
 
-static int fill_address(const char *state_dir, struct sockaddr_un *out)
+/* A socket's name has 107 bytes, a state directory may have more: it is named
+ * by a descriptor. *out_dir is the caller's to close, after use of the name. */
+static int fill_address(const char *state_dir, struct sockaddr_un *out,
+                        int *out_dir)
 {
-	int n;
+	int fd = open(state_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
+	if (fd < 0)
+		return -errno;
 	memset(out, 0, sizeof(*out));
 	out->sun_family = AF_UNIX;
-	n = snprintf(out->sun_path, sizeof(out->sun_path), "%s/control",
-	             state_dir);
-	return n < 0 || (size_t)n >= sizeof(out->sun_path) ? -ENAMETOOLONG : 0;
+	snprintf(out->sun_path, sizeof(out->sun_path),
+	         "/proc/self/fd/%d/control", fd);
+	*out_dir = fd;
+	return 0;
+}
+
+static int bind_and_listen(int fd, const struct sockaddr_un *addr)
+{
+	/* The lock says that nobody else is there: what lies here is old. */
+	unlink(addr->sun_path);
+	if (bind(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0 ||
+	    chmod(addr->sun_path, 0600) < 0 || listen(fd, 16) < 0)
+		return -errno;
+	return 0;
 }
 
 static int listen_on(struct control *c)
 {
 	struct sockaddr_un addr;
-	int rc = fill_address(c->nmb->state_dir, &addr), fd;
+	int rc = fill_address(c->nmb->state_dir, &addr, &c->dir_fd), fd;
 
-	if (rc < 0) {
-		log_error("%s/control: the path is too long for a socket, "
-		          "choose a shorter --state-dir",
-		          c->nmb->state_dir);
+	if (rc < 0)
 		return rc;
-	}
-	memcpy(c->path, addr.sun_path, sizeof(c->path));
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	/* The lock says that nobody else is there: what lies here is old. */
-	unlink(addr.sun_path);
-	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
-	    chmod(addr.sun_path, 0600) < 0 || listen(fd, 16) < 0) {
-		rc = -errno;
-		close(fd);
+	rc = fd < 0 ? -errno : bind_and_listen(fd, &addr);
+	if (rc < 0) {
+		if (fd >= 0)
+			close(fd);
+		close(c->dir_fd);
 		return rc;
 	}
 	c->listen_fd = fd;
 	return 0;
+}
+
+static void stop_listening(struct control *c)
+{
+	unlinkat(c->dir_fd, "control", 0);
+	close(c->listen_fd);
+	close(c->dir_fd);
 }
 
 int control_new(struct nmb *nmb, struct control **out_c)
@@ -533,8 +547,7 @@ int control_new(struct nmb *nmb, struct control **out_c)
 	return 0;
 
 err_listen:
-	close(c->listen_fd);
-	unlink(c->path);
+	stop_listening(c);
 err_free:
 	if (c->event_fd >= 0)
 		close(c->event_fd);
@@ -552,8 +565,7 @@ void control_stop(struct control *c)
 	lock_drop(&c->lock, LOCK_LEAF);
 	ring(c);
 	pthread_join(c->thread, NULL);
-	unlink(c->path);
-	close(c->listen_fd);
+	stop_listening(c);
 }
 
 void control_free(struct control *c)
@@ -585,18 +597,18 @@ static int64_t left_ms(int64_t until)
 static int connect_to(const char *state_dir)
 {
 	struct sockaddr_un addr;
-	int rc = fill_address(state_dir, &addr), fd;
+	int dir, fd, rc = fill_address(state_dir, &addr, &dir);
 
 	if (rc < 0)
 		return rc;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
+	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
 		rc = -errno;
-		close(fd);
-		return rc;
+		if (fd >= 0)
+			close(fd);
+		fd = rc;
 	}
+	close(dir);
 	return fd;
 }
 
