@@ -14,7 +14,7 @@ import pytest
 from kit import proc, trees
 
 
-@pytest.mark.mount_options("--write-back-delay", "0.2s")
+@pytest.mark.mount_options("--write-back-delay", "200ms")
 def test_stream_over_an_existing_backup(signed_in, mnt, graphd, base):
     """`(sleep 3; cat data) > FILE`: the shell truncates at once, data comes
     late; neither an empty nor a partial version may be uploaded."""
