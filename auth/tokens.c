@@ -107,6 +107,7 @@ void tokens_stop(struct tokens *t)
 	bool stopped;
 
 	pthread_mutex_lock(&t->lock);
+	atomic_store(&t->stop_ms, clock_mono_ms());
 	stopped = atomic_exchange(&t->stop, true);
 	pthread_cond_signal(&t->wake);
 	pthread_mutex_unlock(&t->lock);

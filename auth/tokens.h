@@ -52,7 +52,8 @@ struct tokens_options {
 int tokens_new(const struct tokens_options *opt, struct tokens **out_t,
                char *why, size_t why_size);
 
-/* Cuts a refresh short; who waits gets -ECANCELED, as does whoever asks later.
+/* Gives a refresh that is out two seconds to end; who waits then, or asks
+ * later, gets -ECANCELED.
  * For the shutdown: graph_free() waits for the answers to its questions. Not
  * from a callback. */
 void tokens_stop(struct tokens *t);

@@ -54,6 +54,7 @@ struct tokens {
 	void *changed_arg;
 	pthread_t thread;
 	atomic_bool stop;
+	atomic_llong stop_ms; /* mono; when it was set */
 
 	pthread_mutex_t blob_lock;
 	struct tokens_hash seen; /* blob_lock; of the keystore's blob when it

@@ -16,6 +16,7 @@
 #define MAX_SLEEP_MS  INT64_C(3600000)
 #define YOUNG_MS      INT64_C(60000)
 #define IDLE_RETRY_MS INT64_C(3600000)
+#define GRACE_MS      INT64_C(2000)
 
 enum job {
 	JOB_NONE,
@@ -40,11 +41,14 @@ struct attempt {
 	char *refresh;
 };
 
-static bool is_stopping(void *arg)
+/* A refresh that is out gets a moment to end: its answer may hold the only
+ * refresh token that is still good, should the service revoke used ones. */
+static bool is_out_of_time(void *arg)
 {
 	struct tokens *t = arg;
 
-	return atomic_load(&t->stop);
+	return atomic_load(&t->stop) &&
+	       clock_mono_ms() - atomic_load(&t->stop_ms) >= GRACE_MS;
 }
 
 static bool is_good(struct tokens *t)
@@ -177,8 +181,8 @@ static void ask_service(struct tokens *t, struct attempt *a)
 	struct oauth_token got = { 0 };
 	struct oauth_error err;
 
-	oauth_refresh(t->http, &a->cloud, a->client_id, a->refresh, is_stopping,
-	              t, &got, &err);
+	oauth_refresh(t->http, &a->cloud, a->client_id, a->refresh,
+	              is_out_of_time, t, &got, &err);
 	switch (err.result) {
 	case OAUTH_OK:
 		on_success(t, a, &got);

@@ -435,9 +435,16 @@ static void test_profile_drive(void)
 	end(&w);
 }
 
+static void no_log(void *arg, enum log_level level, const char *line)
+{
+	(void)arg;
+	(void)level;
+	(void)line;
+}
+
 int main(void)
 {
-	log_set_level(LOG_LEVEL_ERROR);
+	log_set_sink(no_log, NULL);
 	RUN(test_session_needs_a_sign_in);
 	RUN(test_session_with_a_wrong_config);
 	RUN(test_session_closes_in_a_refresh);

@@ -225,7 +225,7 @@ static void on_got(void *arg, int rc, const char *bearer)
 static int got_wait(struct got *g)
 {
 	struct timespec until;
-	int rc = 0;
+	int rc = 0, got;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += 30;
@@ -233,9 +233,10 @@ static int got_wait(struct got *g)
 	while (!g->count && rc == 0)
 		rc = pthread_cond_clockwait(&g->came, &g->lock, CLOCK_MONOTONIC,
 		                            &until);
+	got = g->rc;
 	pthread_mutex_unlock(&g->lock);
 	CHECK_EQ(rc, 0);
-	return g->rc;
+	return got;
 }
 
 /* The bearer, or the error as text: "-EACCES". */
@@ -732,6 +733,45 @@ static void test_free_during_a_refresh(void)
 	end(&w);
 }
 
+static void *release_later(void *arg)
+{
+	struct timespec pause = { 0, 2000000 };
+	struct world *w = arg;
+	static struct got g; /* outlives this thread's stay */
+
+	/* Kept waiting until tokens_stop() has begun, then turned away. */
+	got_init(&g, NULL);
+	for (int i = 0; i < 10000 && !g.count; i++) {
+		tokens_get(w->t, NULL, on_got, &g);
+		nanosleep(&pause, NULL);
+	}
+	signin_hold(w->s, false);
+	return (void *)(intptr_t)got_wait(&g);
+}
+
+/* The answer to a refresh that was out is not thrown away. */
+static void test_stop_keeps_what_was_rotated(void)
+{
+	pthread_t thread;
+	struct world w;
+	struct got g;
+	void *turned_away;
+
+	begin_signed_in(&w, NULL, 0);
+	signin_hold(w.s, true);
+	signin_say_token(w.s, 1, HOUR_S);
+	got_init(&g, NULL);
+	tokens_get(w.t, NULL, on_got, &g);
+	signin_wait_requests(w.s, 1);
+	CHECK_EQ(pthread_create(&thread, NULL, release_later, &w), 0);
+	tokens_stop(w.t);
+	pthread_join(thread, &turned_away);
+	CHECK_EQ((intptr_t)turned_away, -ECANCELED);
+	CHECK_STR(stored(&w, "refresh"), "refresh-1");
+	CHECK_EQ(g.count, 1);
+	end(&w);
+}
+
 /* ---- tests: the blob ----------------------------------------------------- */
 
 /* faults 49 */
@@ -1042,6 +1082,7 @@ int main(void)
 	RUN(test_logout_elsewhere);
 	RUN(test_set_during_a_refresh);
 	RUN(test_free_during_a_refresh);
+	RUN(test_stop_keeps_what_was_rotated);
 	RUN(test_blobs_not_to_be_used);
 	RUN(test_loopback_port_may_change);
 	RUN(test_another_account);
