@@ -323,11 +323,12 @@ int tokens_erase(struct tokens *t)
 
 /* ---- a token as a blob --------------------------------------------------- */
 
-/* The first of the three that is set ("" if none is); false: too long. */
+/* The first of the three that is set ("" if none is), of which `a` may be NULL;
+ * false: too long. */
 static bool copy_first(const char *a, const char *b, const char *c, char *out,
                        size_t size)
 {
-	const char *s = a && *a ? a : b && *b ? b : c;
+	const char *s = a && *a ? a : *b ? b : c;
 
 	if (strlen(s) >= size)
 		return false;

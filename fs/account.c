@@ -189,9 +189,10 @@ static void tell(const struct session *s, const struct oauth_token *t,
 }
 
 static int finish(struct session *s, const struct oauth_token *t,
-                  struct tokens_account *account, const char *profile_drive,
-                  char *why, size_t why_size)
+                  const struct tokens_account *account,
+                  const char *profile_drive, char *why, size_t why_size)
 {
+	struct tokens_account whole;
 	struct drive d;
 	int rc;
 
@@ -202,8 +203,9 @@ static int finish(struct session *s, const struct oauth_token *t,
 		rc = check_drive(&d, profile_drive, why, why_size);
 	if (rc < 0)
 		return rc;
-	account->drive_id = d.id;
-	rc = tokens_set_account(s->tokens, t, account);
+	whole = *account;
+	whole.drive_id = d.id;
+	rc = tokens_set_account(s->tokens, t, &whole);
 	if (rc < 0)
 		snprintf(why, why_size, "can't keep the sign-in in %s: %s",
 		         keystore_where(s->keystore), strerror(-rc));

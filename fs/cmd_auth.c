@@ -17,28 +17,24 @@
 static const char auth_usage[] =
 	"usage: nmbackupfs auth [--import-msal FILE] [OPTION]...\n"
 	"\n"
-	"Signs in to OneDrive: shows an address and a code, to be typed in "
-        "any\n"
-	"web browser, also on another device, and waits until that is done.\n"
+	"Signs in to OneDrive: shows an address and a code, to be typed\n"
+	"into any web browser, on another device too, and waits for that.\n"
 	"\n"
-	"  --import-msal FILE  take the sign-in out of a token cache of MSAL "
-        "for\n"
-	"                      Python instead (the other program keeps "
-        "working)\n"
+	"  --import-msal FILE  take the sign-in from a token cache of MSAL\n"
+	"                      for Python; its owner keeps working\n"
 	"  --account KIND      personal (default), work, common, a tenant,\n"
 	"                      us-gov, us-dod, china\n"
 	"  --client-id ID      of your app registration\n"
-	"  --profile NAME      one sign-in for each\n"
+	"  --profile NAME      each has a sign-in of its own\n"
 	"\n"
-	"Exit status: 0 signed in; 2 no client id, or the app registration is\n"
-	"wrong; 3 refused, or another account than this profile's; 1 else.\n";
+	"Exit status: 0 signed in; 2 no client id, or the app registration\n"
+	"is wrong; 3 refused, or not the account of this profile; 1 else.\n";
 
 static const char logout_usage[] =
 	"usage: nmbackupfs logout [--profile NAME] [OPTION]...\n"
 	"\n"
-	"Forgets the sign-in on this machine. Files that were not sent yet "
-        "stay\n"
-	"here and are sent after the next `nmbackupfs auth`.\n";
+	"Forgets the sign-in on this machine. Files that were not sent yet\n"
+	"stay here and are sent after the next `nmbackupfs auth`.\n";
 
 struct arguments {
 	const char *msal_file; /* NULL: device code */

@@ -354,7 +354,9 @@ static void write_cache(struct world *w, const char *text)
 {
 	FILE *f = fopen(w->cache, "w");
 
-	CHECK(f && fputs(text, f) >= 0);
+	if (!f)
+		abort();
+	CHECK(fputs(text, f) >= 0);
 	fclose(f);
 }
 

@@ -40,8 +40,8 @@ static const char example[] = "{\"AccessToken\":{" ACCESS(
 			      "Files.ReadWrite User.Read openid profile",
 			      "1795342445") "},"
 					    "\"AppMetadata\":{\"k\":{\"client_"
-                                            "id\":\"app\",\"family_id\":null}}"
-                                            "}";
+					    "id\":\"app\",\"family_id\":null}}"
+					    "}";
 
 static int parse(const char *text, const char *account, const char *client,
                  struct msal_found *f)

@@ -648,6 +648,19 @@ static void test_another_program_was_quicker(void)
 	end(&w);
 }
 
+/* It wrote the blob, but the token in it is the one that Graph refused. */
+static void test_another_program_has_no_better_token(void)
+{
+	struct world w;
+
+	begin_signed_in(&w, NULL, HOUR_S);
+	signin_say_token(w.s, 1, HOUR_S);
+	put_blob(&w, "access-0", "refresh-9", 2 * HOUR_S, "drive-1");
+	CHECK_STR(ask(&w, "access-0"), "access-1");
+	CHECK(strstr(signin_form(w.s, 0), "refresh_token=refresh-9") != NULL);
+	end(&w);
+}
+
 /* The service refuses a token that was replaced while the request was out. */
 static void test_refusal_of_an_old_token(void)
 {
@@ -746,7 +759,8 @@ static void *release_later(void *arg)
 		nanosleep(&pause, NULL);
 	}
 	signin_hold(w->s, false);
-	return (void *)(intptr_t)got_wait(&g);
+	CHECK_EQ(got_wait(&g), -ECANCELED);
+	return NULL;
 }
 
 /* The answer to a refresh that was out is not thrown away. */
@@ -755,7 +769,6 @@ static void test_stop_keeps_what_was_rotated(void)
 	pthread_t thread;
 	struct world w;
 	struct got g;
-	void *turned_away;
 
 	begin_signed_in(&w, NULL, 0);
 	signin_hold(w.s, true);
@@ -765,8 +778,7 @@ static void test_stop_keeps_what_was_rotated(void)
 	signin_wait_requests(w.s, 1);
 	CHECK_EQ(pthread_create(&thread, NULL, release_later, &w), 0);
 	tokens_stop(w.t);
-	pthread_join(thread, &turned_away);
-	CHECK_EQ((intptr_t)turned_away, -ECANCELED);
+	pthread_join(thread, NULL);
 	CHECK_STR(stored(&w, "refresh"), "refresh-1");
 	CHECK_EQ(g.count, 1);
 	end(&w);
@@ -1078,6 +1090,7 @@ int main(void)
 	RUN(test_sign_in_elsewhere_is_noticed);
 	RUN(test_refused_token_is_tried_after_a_restart);
 	RUN(test_another_program_was_quicker);
+	RUN(test_another_program_has_no_better_token);
 	RUN(test_refusal_of_an_old_token);
 	RUN(test_logout_elsewhere);
 	RUN(test_set_during_a_refresh);
