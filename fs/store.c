@@ -14,6 +14,7 @@
 #include "fs/db.h"
 #include "fs/lock.h"
 #include "fs/node.h"
+#include "net/clock.h"
 #include "net/log.h"
 
 #define MAX_READERS 8
@@ -411,6 +412,15 @@ static int write_incarnation(const char *dir, uint64_t n)
 	return rc;
 }
 
+/* Both lost, but perhaps not the content files: numbers given out before must
+ * not come again. Minutes since 1970 grow faster than one per start. */
+static uint64_t first_incarnation(void)
+{
+	int64_t minutes = clock_real_ns() / NS_PER_SEC / 60;
+
+	return minutes > 0 ? (uint64_t)minutes & UINT32_MAX : 1;
+}
+
 /* Notes the new run in the database and beside it, and compares with what the
  * last run left there. */
 static int start_run(struct store *s, const char *dir,
@@ -441,13 +451,15 @@ static int start_run(struct store *s, const char *dir,
 		dir && !found->created && (uint64_t)inside != beside;
 	s->incarnation =
 		((uint64_t)inside > beside ? (uint64_t)inside : beside) + 1;
+	if (found->created && !beside)
+		s->incarnation = first_incarnation();
 	atomic_store(&s->next_cid, s->incarnation << 32 | 1);
 	atomic_store(&s->next_ino,
 	             max_ino < NODE_FIRST ? NODE_FIRST : (uint64_t)max_ino + 1);
 	rc = store_set_int(db, "incarnation", (int64_t)s->incarnation);
 	if (rc == 0)
 		rc = store_set_int(db, "clean", 0);
-	if (rc == 0 && found->created) /* nothing to recover */
+	if (rc == 0 && (found->created || clean)) /* nothing to recover */
 		rc = store_set_text(db, "boot", boot);
 	rc = rc < 0 ? store_rollback(s, rc) : store_commit(s);
 	if (rc == 0 && dir)

@@ -165,6 +165,74 @@ static void test_incarnations(void)
 	remove_dir();
 }
 
+/* As if the machine had started again since. */
+static void forget_boot(struct store *s)
+{
+	struct db *db;
+	int rc = store_begin(s, &db);
+
+	if (rc == 0)
+		rc = store_set_text(db, "boot", "another one");
+	CHECK_EQ(rc < 0 ? store_rollback(s, rc) : store_commit(s), 0);
+}
+
+/* A start that dies in its recovery leaves it to the next one; an orderly end
+ * leaves nothing to recover. */
+static void test_reboots(void)
+{
+	struct store_found found;
+	struct store *s;
+	struct db *db;
+
+	make_dir();
+	CHECK_EQ(store_open(dir, &s, &found), 0);
+	forget_boot(s);
+	store_close(s, false);
+	for (int i = 0; i < 3; i++) {
+		CHECK_EQ(store_open(dir, &s, &found), 0);
+		CHECK(found.rebooted && !found.clean);
+		store_close(s, false);
+	}
+	CHECK_EQ(store_open(dir, &s, &found), 0);
+	CHECK_EQ(store_begin(s, &db), 0);
+	CHECK_EQ(store_note_boot(db), 0);
+	CHECK_EQ(store_commit(s), 0);
+	store_close(s, false);
+	CHECK_EQ(store_open(dir, &s, &found), 0);
+	CHECK(!found.rebooted && !found.clean);
+	forget_boot(s);
+	store_close(s, true);
+	CHECK_EQ(store_open(dir, &s, &found), 0);
+	CHECK(found.clean);
+	store_close(s, false);
+	CHECK_EQ(store_open(dir, &s, &found), 0);
+	CHECK(!found.rebooted); /* since the orderly end */
+	store_close(s, true);
+	remove_dir();
+}
+
+/* Database and number lost, content files not. */
+static void test_numbers_after_loss(void)
+{
+	struct store_found found;
+	char path[128];
+	struct store *s;
+	uint64_t cid;
+
+	make_dir();
+	CHECK_EQ(store_open(dir, &s, &found), 0);
+	cid = store_next_cid(s);
+	store_close(s, true);
+	snprintf(path, sizeof(path), "%s/state.db", dir);
+	CHECK_EQ(unlink(path), 0);
+	CHECK_EQ(store_open(dir, &s, &found), 0);
+	CHECK(found.created && !found.rolled_back);
+	CHECK(store_next_cid(s) > cid);
+	CHECK(cid >> 32 > 1000000); /* minutes since 1970, not 1 */
+	store_close(s, true);
+	remove_dir();
+}
+
 static void write_file(const char *name, const char *text)
 {
 	char path[128];
@@ -251,6 +319,8 @@ int main(void)
 	RUN(test_rows);
 	RUN(test_each_stops_and_goes_on);
 	RUN(test_incarnations);
+	RUN(test_reboots);
+	RUN(test_numbers_after_loss);
 	RUN(test_damaged);
 	RUN(test_newer_schema);
 	RUN(test_readers_see_commits_only);
