@@ -252,8 +252,10 @@ int cfile_each_evictable(struct db *db, cfile_each_fn *each, void *arg)
 int cfile_sum_blocks(struct db *db, uint64_t *out_all, uint64_t *out_clean)
 {
 	int64_t all, clean;
-	int rc = db_query_int(db, "SELECT sum(blocks) FROM cfile", DB_NONE, 0,
-	                      &all);
+	int rc = db_query_int(db,
+	                      "SELECT sum(blocks) FROM cfile WHERE"
+	                      " NOT flags & 16",
+	                      DB_NONE, 0, &all);
 
 	if (rc == 0)
 		rc = db_query_int(db,

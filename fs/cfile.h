@@ -88,7 +88,8 @@ int cfile_each(struct db *db, uint64_t after, cfile_each_fn *each, void *arg);
 /* Clean content, least recently used first. */
 int cfile_each_evictable(struct db *db, cfile_each_fn *each, void *arg);
 
-/* Allocated bytes of all rows, and of those that may be evicted. */
+/* Allocated bytes of all rows that are not GONE, and of those that may be
+ * evicted. */
 int cfile_sum_blocks(struct db *db, uint64_t *out_all, uint64_t *out_clean);
 
 #endif

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fs/attempt.h"
 #include "fs/db.h"
 #include "fs/lock.h"
 #include "fs/store.h"
@@ -120,23 +121,48 @@ static int find_fallback(struct recovery *r, const struct cfile *f,
 	return rc == -ENOENT ? 0 : rc;
 }
 
-/* Gives the node back what it had. Content that was another node's (rename
- * over it) is a change of this one, whatever the server has of it. */
-static int give_back(struct recovery *r, struct node *n, struct cfile *prev)
+/* The first number that an open attempt can't make pass for synced, should it
+ * turn out to have reached the server; 0: there is no attempt. */
+static int find_free_gen(struct recovery *r, const struct cfile *f,
+                         uint64_t *out_gen)
 {
-	if (prev->ino != n->ino) {
-		prev->ino = n->ino;
-		prev->flags &= ~(uint32_t)CFILE_CLEAN;
-		if (prev->gen < n->gen)
-			prev->gen = n->gen;
-		if (prev->gen < n->s_gen)
-			prev->gen = n->s_gen;
-		prev->gen++;
+	struct attempt *a = attempt_alloc();
+	int rc = a ? attempt_get_by_ino(r->db, f->ino, a) : -ENOMEM;
+
+	*out_gen = 0;
+	if (rc == 0)
+		*out_gen = (a->gen > f->gen ? a->gen : f->gen) + 1;
+	attempt_free(a);
+	return rc == -ENOENT ? 0 : rc;
+}
+
+/* Gives the node back what it had. Under a new number if that was another
+ * node's (rename over it), whatever the server has of this one. */
+static int give_back(struct recovery *r, struct node *n, struct cfile *prev,
+                     uint64_t free_gen)
+{
+	if (prev->ino != n->ino && !free_gen) {
+		free_gen = prev->gen > n->gen ? prev->gen : n->gen;
+		free_gen = (n->s_gen > free_gen ? n->s_gen : free_gen) + 1;
 	}
+	if (free_gen) {
+		prev->gen = free_gen;
+		prev->flags &= ~(uint32_t)CFILE_CLEAN;
+	}
+	prev->ino = n->ino;
 	n->cid = prev->cid;
 	n->gen = prev->gen;
 	n->size = prev->size;
 	return cfile_update(r->db, prev);
+}
+
+static void take_server_version(struct node *n, uint64_t free_gen)
+{
+	if (free_gen)
+		n->s_gen = free_gen;
+	n->cid = 0;
+	n->gen = n->s_gen;
+	n->size = n->s_len;
 }
 
 /* Back to what it replaced, or to what the server has, or out with the name:
@@ -145,23 +171,25 @@ static int revert_node(struct recovery *r, const struct cfile *f)
 {
 	struct cfile prev;
 	struct node n;
+	uint64_t free_gen;
 	int rc = node_get(r->db, f->ino, &n);
 
 	if (rc < 0 || n.cid != f->cid) /* nobody's any more */
 		return rc == -ENOENT ? 0 : rc;
 	rc = find_fallback(r, f, &prev);
+	if (rc == 0)
+		rc = find_free_gen(r, f, &free_gen);
 	if (rc < 0)
 		return rc;
 	r->done.reverted++;
 	n.flags |= NODE_DIRTY;
-	if (prev.cid) {
-		log_lost(r, f, "not durable, action=previous_version");
-		rc = give_back(r, &n, &prev);
-	} else if (n.s_gen) {
+	if (n.s_gen && (n.s_gen == f->gen || !prev.cid)) {
 		log_lost(r, f, "not durable, action=server_version");
-		n.cid = 0;
-		n.gen = n.s_gen;
-		n.size = n.s_len;
+		take_server_version(&n, free_gen);
+		content_collect(r->cs, prev.cid);
+	} else if (prev.cid) {
+		log_lost(r, f, "not durable, action=previous_version");
+		rc = give_back(r, &n, &prev, free_gen);
 	} else {
 		log_lost(r, f, "not durable, action=remove");
 		return node_delete(r->db, n.ino);

@@ -132,20 +132,21 @@ void contents_get_usage(struct contents *cs, uint64_t *out_all,
 	lock_drop(&cs->lock, LOCK_LEAF);
 }
 
+/* What is evicted counts no more, though its file may still be there. */
+static uint64_t count_bytes(const struct cfile *f, uint32_t with)
+{
+	if (!f || f->flags & CFILE_GONE || (f->flags & with) != with)
+		return 0;
+	return f->blocks * 512;
+}
+
 void content_usage_change(struct contents *cs, const struct cfile *before,
                           const struct cfile *after)
 {
 	lock_take(&cs->lock, LOCK_LEAF);
-	if (before) {
-		cs->used_all -= before->blocks * 512;
-		if (before->flags & CFILE_CLEAN)
-			cs->used_clean -= before->blocks * 512;
-	}
-	if (after) {
-		cs->used_all += after->blocks * 512;
-		if (after->flags & CFILE_CLEAN)
-			cs->used_clean += after->blocks * 512;
-	}
+	cs->used_all += count_bytes(after, 0) - count_bytes(before, 0);
+	cs->used_clean += count_bytes(after, CFILE_CLEAN) -
+	                  count_bytes(before, CFILE_CLEAN);
 	lock_drop(&cs->lock, LOCK_LEAF);
 }
 

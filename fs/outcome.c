@@ -153,6 +153,11 @@ static int note_sent(const struct sent *s, struct db *db, struct cfile *row)
 		                          : folder_of(db, it, a->parent));
 		n->s_gen = a->gen;
 		n->s_len = a->plain_size;
+		if (!n->cid && node_is_file(n)) {
+			/* Nothing is here: what is there is what it has. */
+			n->gen = n->s_gen;
+			n->size = n->s_len;
+		}
 		n->flags |= NODE_DIRTY;
 		if (a->op == ATTEMPT_CREATE && strcmp(s->it->name, a->name))
 			note_alias(s->o, n);

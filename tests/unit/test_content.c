@@ -545,6 +545,9 @@ static void test_usage_and_evict(void)
 	CHECK_EQ(crig_node(&rig, ino).cid, 0);
 	CHECK_EQ(content_get(rig.cs, cid, false, &late), -ENOENT);
 	CHECK(crig_has_file(&rig, cid, "")); /* until that is durable */
+	contents_get_usage(rig.cs, &all, &clean);
+	CHECK_EQ(all, 0);
+	CHECK_EQ(clean, 0);
 	CHECK_EQ(contents_tidy(rig.cs), 0);
 	CHECK(!crig_has_file(&rig, cid, ""));
 	contents_get_usage(rig.cs, &all, &clean);
