@@ -93,7 +93,7 @@ static int64_t room_to(struct space *s, unsigned p)
 /* ---- eviction ------------------------------------------------------------ */
 
 struct victims {
-	uint64_t cid[BATCH];
+	uint64_t cid[BATCH], bytes[BATCH];
 	size_t n;
 };
 
@@ -101,6 +101,7 @@ static int add_victim(void *arg, const struct cfile *f)
 {
 	struct victims *v = arg;
 
+	v->bytes[v->n] = f->blocks * 512;
 	v->cid[v->n++] = f->cid;
 	return v->n == BATCH ? 1 : 0;
 }
@@ -117,9 +118,15 @@ static bool evict_some(struct space *s)
 	cfile_each_evictable(db, add_victim, &v);
 	store_reader_done(s->opt.store, db);
 	for (size_t i = 0; i < v.n && room_to(s, LOW_PERCENT) < 0; i++) {
-		if (content_evict(s->opt.contents, v.cid[i]) == 0)
-			any = true;
+		if (content_evict(s->opt.contents, v.cid[i]) < 0)
+			continue;
+		any = true;
+		lock_take(&s->lock, LOCK_LEAF);
+		s->free_bytes += v.bytes[i]; /* once it is tidied away */
+		lock_drop(&s->lock, LOCK_LEAF);
 	}
+	if (any)
+		contents_tidy(s->opt.contents);
 	lock_take(&s->lock, LOCK_LEAF);
 	s->free_ms = 0;
 	lock_drop(&s->lock, LOCK_LEAF);
