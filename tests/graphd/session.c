@@ -243,8 +243,8 @@ static void open_for(struct graphd *g, const struct request *req,
 	answer_open(g, req, out, s);
 }
 
-void session_open(struct graphd *g, const struct request *req,
-                  struct answer *out)
+void session_create(struct graphd *g, const struct request *req,
+                    struct answer *out)
 {
 	struct target t;
 	cJSON *body;

@@ -18,8 +18,8 @@ struct sessions *sessions_new(void);
 void sessions_free(struct graphd *g); /* the files stay */
 
 /* POST .../createUploadSession */
-void session_open(struct graphd *g, const struct request *req,
-                  struct answer *out);
+void session_create(struct graphd *g, const struct request *req,
+                    struct answer *out);
 
 struct fragment {
 	char guid[37];
