@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <time.h>
@@ -104,6 +106,31 @@ int statelock_take(const char *state_dir, const char *mountpoint, int wait_ms,
 		return rc;
 	}
 	*out_fd = fd;
+	return 0;
+}
+
+int statelock_read(const char *state_dir, long *out_pid, char *out_mountpoint,
+                   size_t size)
+{
+	char holder[HOLDER_BYTES], *rest;
+	int fd = open_lock(state_dir, O_RDONLY);
+	bool held;
+	long pid;
+
+	if (fd < 0)
+		return fd;
+	held = flock(fd, LOCK_SH | LOCK_NB) < 0;
+	read_holder(fd, holder);
+	close(fd);
+	pid = strtol(holder, &rest, 10);
+	if (!held || pid <= 0 || *rest++ != ' ')
+		return -ENOENT;
+	if (!strcmp(rest, "-"))
+		rest += 1;
+	if (strlen(rest) >= size)
+		return -ENAMETOOLONG;
+	*out_pid = pid;
+	strcpy(out_mountpoint, rest);
 	return 0;
 }
 

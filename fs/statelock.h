@@ -18,6 +18,11 @@ int statelock_take(const char *state_dir, const char *mountpoint, int wait_ms,
 /* Rewrites who holds it and for which mount point ("": draining). */
 int statelock_note(int fd, const char *mountpoint);
 
+/* Who holds it now: the process, and the directory it is mounted on, "" if it
+ * only goes on to upload. -ENOENT: nobody; -ENAMETOOLONG. */
+int statelock_read(const char *state_dir, long *out_pid, char *out_mountpoint,
+                   size_t size);
+
 /* Waits until nobody holds it; 0, -ETIMEDOUT (wait_ms < 0: no limit). */
 int statelock_wait_free(const char *state_dir, int wait_ms);
 
