@@ -47,13 +47,20 @@ int mountpoint_detach(const char *path, int lazy)
 	return run_fusermount(path, lazy);
 }
 
+bool mountpoint_is_dead(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) < 0 && errno == ENOTCONN;
+}
+
 int mountpoint_prepare(const char *path, char *out, size_t size, char *why,
                        size_t why_size)
 {
 	char full[PATH_MAX];
 	struct stat st;
 
-	if (stat(path, &st) < 0 && errno == ENOTCONN) {
+	if (mountpoint_is_dead(path)) {
 		log_warn("mount point %s: its program has died, detached",
 		         path);
 		mountpoint_detach(path, 1);

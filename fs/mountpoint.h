@@ -4,6 +4,7 @@
 #ifndef NMB_MOUNTPOINT_H
 #define NMB_MOUNTPOINT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Absolute path of a directory, without a link or a slash at its end; a mount
@@ -15,5 +16,8 @@ int mountpoint_prepare(const char *path, char *out, size_t size, char *why,
 /* Detaches whatever of FUSE is mounted there, busy or not (lazily): what is
  * open goes on. 0 or -Exxx. */
 int mountpoint_detach(const char *path, int lazy);
+
+/* What is mounted there is a FUSE mount whose program has died. */
+bool mountpoint_is_dead(const char *path);
 
 #endif
