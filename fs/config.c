@@ -390,33 +390,30 @@ static int take_short(struct config *c, int argc, char **argv, int i,
 	                          why, size);
 }
 
-int config_take_args(struct config *c, int *argc, char **argv, bool lenient,
-                     char *why, size_t why_size)
+int config_take_args(struct config *c, int *argc, char **argv,
+                     config_command_fn *is_command, char *why, size_t why_size)
 {
 	int out = 1, used, rc = 0;
+	bool command = false;
 
 	for (int i = 1; i < *argc && rc == 0; i += used) {
 		const char *a = argv[i];
 
 		used = 0;
 		if (!strcmp(a, "--")) {
-			while (++i < *argc)
+			for (i += !command; i < *argc; i++)
 				argv[out++] = argv[i];
 			break;
 		}
 		if (!strncmp(a, "--", 2))
 			rc = take_flag(c, *argc, argv, i, &used, why, why_size);
-		else if (a[0] == '-' && a[1])
+		else if (a[0] == '-' && a[1] && !command)
 			rc = take_short(c, *argc, argv, i, &used, why,
 			                why_size);
 		if (rc < 0 || used)
 			continue;
-		if (a[0] == '-' && a[1] && !lenient && strcmp(a, "-h") &&
-		    strcmp(a, "--help")) {
-			snprintf(why, why_size, "unknown option %s; see --help",
-			         a);
-			rc = -EINVAL;
-		}
+		if (a[0] != '-' && !command && out == 1 && is_command)
+			command = is_command(a);
 		argv[out++] = argv[i];
 		used = 1;
 	}

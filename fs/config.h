@@ -54,11 +54,14 @@ enum config_key {
 int config_new(struct config **out_c);
 void config_free(struct config *c);
 
-/* Takes options out of argv[1..]; what is left (command, paths, and options of
- * a command that the table does not know, if `lenient`) moves up, *argc counts
- * it. "--" ends options and stays out. -h and --help are left in place. */
-int config_take_args(struct config *c, int *argc, char **argv, bool lenient,
-                     char *why, size_t why_size);
+/* Takes options out of argv[1..]; what is left (command, paths, options that
+ * the table does not know) moves up, *argc counts it. From the first word on
+ * that is a command, -f, -o and "--" are left in place too, they are the
+ * command's; before, they are the mount's. -h and --help are left as well.
+ * `is_command` may be NULL. */
+typedef bool config_command_fn(const char *word);
+int config_take_args(struct config *c, int *argc, char **argv,
+                     config_command_fn *is_command, char *why, size_t why_size);
 
 /* Reads environment and file, settles what wins. Once, after the arguments. A
  * file that is not there is fine unless --config names it. */

@@ -1,6 +1,7 @@
 /* nmbackupfs: a folder of OneDrive as a directory, and the commands around it.
  * Everything is in the modules; here is only the table of commands. */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,6 +9,7 @@
 
 #include "fs/cmd_auth.h"
 #include "fs/cmd_mount.h"
+#include "fs/commands.h"
 #include "fs/config.h"
 #include "fs/exit.h"
 #include "fs/logging.h"
@@ -19,6 +21,11 @@ static const struct command {
 } commands[] = {
 	{ "auth", cmd_auth, "", "sign in, once for each profile" },
 	{ "logout", cmd_logout, "", "forget the sign-in of this machine" },
+	{ "status", cmd_status, "[--json] [PATH]", "what goes on" },
+	{ "flush", cmd_flush, "[PATH]", "wait until all is on the server" },
+	{ "umount", cmd_umount, "MOUNTPOINT", "flush, then unmount" },
+	{ "put", cmd_put, "FILE... [--as NAME]", "upload, print the ids" },
+	{ "get", cmd_get, "ID|PATH [-o FILE]", "download one file" },
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(*commands))
@@ -57,13 +64,19 @@ static const struct command *find_command(const char *name)
 	return NULL;
 }
 
+static bool is_command(const char *word)
+{
+	return find_command(word) != NULL;
+}
+
 /* The first word that is no option says what is meant; options may stand
  * before and after it. */
 static int run(struct config *cfg, int argc, char **argv)
 {
 	const struct command *c;
 	char why[512] = "";
-	int rc = config_take_args(cfg, &argc, argv, true, why, sizeof(why));
+	int rc = config_take_args(cfg, &argc, argv, is_command, why,
+	                          sizeof(why));
 
 	if (rc == 0)
 		rc = config_load(cfg, why, sizeof(why));

@@ -1,0 +1,181 @@
+#include "fs/cmd_common.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include <cjson/cJSON.h>
+
+#include "fs/control.h"
+#include "fs/exit.h"
+#include "fs/running.h"
+#include "fs/session.h"
+#include "net/clock.h"
+#include "net/log.h"
+
+#define LINE_BYTES   4096
+#define SHOW_EVERY   100 /* ms */
+#define BAR_CELLS    24
+#define ASK_LIMIT_MS 30000
+
+/* ---- lines --------------------------------------------------------------- */
+
+int cmd_fail(int status, const char *fmt, ...)
+{
+	char line[LINE_BYTES], safe[LINE_BYTES];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(line, sizeof(line), fmt, args);
+	va_end(args);
+	log_sanitize(line, safe, sizeof(safe));
+	fprintf(stderr, "nmbackupfs: %s\n", safe);
+	return status;
+}
+
+int cmd_fail_session(int rc, const char *why)
+{
+	int status = session_exit_status(rc);
+
+	if (strncmp(why, "No token", 8) != 0)
+		return cmd_fail(status, "%s", why);
+	fprintf(stderr, "%s\n", why);
+	return status;
+}
+
+void cmd_format_size(uint64_t bytes, char *out)
+{
+	static const char *const units[] = { "kB", "MB", "GB", "TB", "PB" };
+	double v = (double)bytes / 1000;
+	size_t u = 0;
+
+	if (bytes < 1000) {
+		snprintf(out, CMD_SIZE_TEXT, "%" PRIu64 " B", bytes);
+		return;
+	}
+	/* 999.95 would be shown as 1000.0. */
+	while (v >= 999.95 && u + 1 < sizeof(units) / sizeof(*units)) {
+		v /= 1000;
+		u++;
+	}
+	snprintf(out, CMD_SIZE_TEXT, "%.1f %s", v, units[u]);
+}
+
+int cmd_parse_time(const char *text, int64_t *out_ms)
+{
+	static const struct {
+		const char *name;
+		int64_t ms;
+	} units[] = {
+		{ "", 1000 },   { "ms", 1 },      { "s", 1000 },
+		{ "m", 60000 }, { "h", 3600000 }, { "d", 86400000 },
+	};
+	long long v;
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return -EINVAL;
+	errno = 0;
+	v = strtoll(text, &end, 10);
+	for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++) {
+		if (strcasecmp(end, units[i].name) != 0)
+			continue;
+		/* What fits into an int of milliseconds is enough. */
+		if (errno || v > INT32_MAX / units[i].ms)
+			return -EINVAL;
+		*out_ms = v * units[i].ms;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+/* ---- progress ------------------------------------------------------------ */
+
+static void draw_bar(unsigned percent)
+{
+	unsigned full = percent * BAR_CELLS / 100;
+
+	fputs(" [", stderr);
+	for (unsigned i = 0; i < BAR_CELLS; i++)
+		fputc(i < full ? '#' : '.', stderr);
+	fprintf(stderr, "] %3u %%", percent);
+}
+
+void progress_show(struct progress *p, uint64_t done, uint64_t total,
+                   const char *text)
+{
+	int64_t now = clock_mono_ms();
+	char safe[160];
+
+	if (now < p->next_ms || !isatty(STDERR_FILENO))
+		return;
+	p->next_ms = now + SHOW_EVERY;
+	p->shown = true;
+	log_sanitize(text, safe, sizeof(safe));
+	fprintf(stderr, "\r\033[K%.100s", safe);
+	if (total)
+		draw_bar((unsigned)(done >= total ? 100
+		                                  : (double)done * 100 /
+		                                            (double)total));
+	fflush(stderr);
+}
+
+void progress_end(struct progress *p)
+{
+	if (p->shown)
+		fputs("\r\033[K", stderr);
+	p->shown = false;
+}
+
+/* ---- the control socket -------------------------------------------------- */
+
+static void keep_answer(void *arg, const cJSON *answer)
+{
+	cJSON **out = arg;
+
+	cJSON_Delete(*out);
+	*out = cJSON_Duplicate(answer, true);
+}
+
+static cJSON *new_request(const char *what, const char *path)
+{
+	cJSON *req = cJSON_CreateObject();
+
+	if (!cJSON_AddStringToObject(req, "do", what) ||
+	    (path && !cJSON_AddStringToObject(req, "path", path))) {
+		cJSON_Delete(req);
+		return NULL;
+	}
+	return req;
+}
+
+int cmd_ask(const struct running *r, const char *what, const char *path,
+            struct cJSON **out_answer, char *why, size_t why_size)
+{
+	cJSON *req = new_request(what, path), *answer = NULL;
+	int rc;
+
+	why[0] = '\0';
+	if (!req)
+		return -ENOMEM;
+	rc = control_call(r->state_dir, req, ASK_LIMIT_MS, keep_answer, &answer,
+	                  why, (unsigned)why_size);
+	cJSON_Delete(req);
+	if (rc == 0 && !answer)
+		rc = -ENOMEM;
+	if (rc < 0) {
+		cJSON_Delete(answer);
+		if (!why[0])
+			snprintf(why, why_size,
+			         "process %ld doesn't answer: %s", r->pid,
+			         strerror(-rc));
+		return rc;
+	}
+	*out_answer = answer;
+	return 0;
+}

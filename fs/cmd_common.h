@@ -1,0 +1,56 @@
+/* fs/cmd_common.h -- what commands share: the error line, sizes for people, a
+ * progress line, waiting for a flush.
+ *
+ * Threads: one, except progress_show(). */
+#ifndef NMB_CMD_COMMON_H
+#define NMB_CMD_COMMON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct running;
+
+#define CMD_WHY_BYTES 1024
+
+/* "nmbackupfs: ..." on standard error, made safe for a terminal. Returns
+ * `status`. */
+int cmd_fail(int status, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* That no session could be opened (fs/direct.h). The line about a missing
+ * token stands alone: scripts look for it as it is. Returns the status. */
+int cmd_fail_session(int rc, const char *why);
+
+/* "812 B", "1.4 MB", "20.0 GB" (1000). `out` takes CMD_SIZE_TEXT bytes. */
+#define CMD_SIZE_TEXT 32
+void cmd_format_size(uint64_t bytes, char *out);
+
+/* "5s", "2m", "1h", "1500ms", or seconds: ms, or -EINVAL. */
+int cmd_parse_time(const char *text, int64_t *out_ms);
+
+/* One line on standard error that is rewritten, if that is a terminal; else
+ * nothing at all. */
+struct progress {
+	bool shown;
+	int64_t next_ms; /* not more often than this */
+};
+void progress_show(struct progress *p, uint64_t done, uint64_t total,
+                   const char *text);
+/* Takes the line away. */
+void progress_end(struct progress *p);
+
+/* syncfs() and the control socket's `flush`: everything that is dirty now
+ * (below `path`, absolute; NULL: all) is on the server and verified, or the
+ * return is not EXIT_OK and it was said why. timeout_ms < 0: no limit.
+ * *out_blocked: everything but what is blocked was sent. */
+int cmd_flush_running(const struct running *r, const char *path,
+                      int64_t timeout_ms, bool *out_blocked);
+
+/* One request to the control socket; *out_answer (cJSON_Delete()) is its last
+ * line. As control_call(). */
+struct cJSON;
+int cmd_ask(const struct running *r, const char *what, const char *path,
+            struct cJSON **out_answer, char *why, size_t why_size);
+
+#endif

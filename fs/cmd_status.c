@@ -1,0 +1,305 @@
+#include "fs/commands.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+
+#include "fs/cmd_common.h"
+#include "fs/config.h"
+#include "fs/exit.h"
+#include "fs/running.h"
+#include "net/clock.h"
+#include "net/json.h"
+#include "net/log.h"
+
+static const char usage[] =
+	"usage: nmbackupfs status [--json] [PATH]\n"
+	"\n"
+	"What a running mount is doing: what waits to be sent, what is "
+	"blocked and\n"
+	"why, quota, last sync, last error.\n"
+	"\n"
+	"  PATH            of this file or directory in the mount\n"
+	"  --json          one JSON object, for scripts\n"
+	"  --profile NAME  whose mount, if no PATH says it\n"
+	"\n"
+	"Exit status: 0; 1 if nothing runs (with --json: \"state\": "
+	"\"not-running\").\n";
+
+/* ---- for people ---------------------------------------------------------- */
+
+static void row(const char *label, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void row(const char *label, const char *fmt, ...)
+{
+	char line[4096], safe[4096];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(line, sizeof(line), fmt, args);
+	va_end(args);
+	log_sanitize(line, safe, sizeof(safe));
+	printf("%-12s %s\n", label, safe);
+}
+
+static void size_of(const cJSON *o, const char *name, char *out)
+{
+	int64_t v = json_i64(o, name, -1);
+
+	if (v < 0)
+		snprintf(out, CMD_SIZE_TEXT, "unknown");
+	else
+		cmd_format_size((uint64_t)v, out);
+}
+
+static const char *text_of(const cJSON *o, const char *name)
+{
+	const char *s = json_str(o, name);
+
+	return s ? s : "";
+}
+
+static const char *state_in_words(const char *state)
+{
+	static const struct {
+		const char *name, *words;
+	} states[] = {
+		{ "idle", "idle: everything is on the server" },
+		{ "syncing", "syncing" },
+		{ "offline", "offline: the network or the service can't be "
+		             "reached; goes on by itself" },
+		{ "throttled", "throttled: the service asked to wait" },
+		{ "signed-out", "signed out: run `nmbackupfs auth`" },
+	};
+
+	for (size_t i = 0; i < sizeof(states) / sizeof(*states); i++) {
+		if (!strcmp(state, states[i].name))
+			return states[i].words;
+	}
+	return state;
+}
+
+static void print_state(const cJSON *o)
+{
+	const char *state = text_of(o, "state");
+	const char *until = json_str(o, "throttled_until");
+	bool idle = !strcmp(state, "idle");
+
+	/* What is blocked or changed just now is no "everything". */
+	if (idle && json_i64(o, "pending_changes", 0) > 0)
+		row("state", "idle");
+	else if (until)
+		row("state", "%s, until %s", state_in_words(state), until);
+	else
+		row("state", "%s", state_in_words(state));
+	if (!json_bool(o, "listed", true))
+		row("", "the drive's first listing is not complete yet");
+}
+
+static void print_uploads(const cJSON *o)
+{
+	const cJSON *u;
+
+	cJSON_ArrayForEach (u, json_arr(o, "uploading")) {
+		int64_t sent = json_i64(u, "sent", 0);
+		int64_t total = json_i64(u, "total", 0);
+		char a[CMD_SIZE_TEXT], b[CMD_SIZE_TEXT];
+
+		size_of(u, "sent", a);
+		size_of(u, "total", b);
+		row("uploading", "%s  %s of %s (%d %%)", text_of(u, "path"), a,
+		    b,
+		    total > 0 ? (int)((double)sent * 100 / (double)total) : 0);
+	}
+}
+
+static void print_blocked(const cJSON *o)
+{
+	const cJSON *b, *list = json_arr(o, "blocked");
+
+	cJSON_ArrayForEach (b, list)
+		row("blocked", "%s: %s", text_of(b, "path"),
+		    text_of(b, "reason"));
+	if (cJSON_GetArraySize(list) > 0)
+		row("", "these stay here; rename or change a file and it is "
+		        "tried again");
+}
+
+static void print_quota(const cJSON *o)
+{
+	const cJSON *q = json_obj(o, "quota");
+	char used[CMD_SIZE_TEXT], total[CMD_SIZE_TEXT], left[CMD_SIZE_TEXT];
+
+	size_of(q, "used", used);
+	size_of(q, "total", total);
+	size_of(q, "remaining", left);
+	if (json_i64(q, "total", -1) < 0)
+		row("quota", "unknown");
+	else
+		row("quota", "%s used of %s, %s left", used, total, left);
+}
+
+/* "2026-11-24T10:00:00Z (5 min ago)". */
+static void print_sync(const cJSON *o)
+{
+	const char *when = json_str(o, "last_sync");
+	int64_t ns, s;
+
+	if (!when || clock_parse_rfc3339(when, &ns) < 0) {
+		row("last sync", "never");
+		return;
+	}
+	s = (clock_real_ns() - ns) / NS_PER_SEC;
+	if (s < 0 || s > 86400)
+		row("last sync", "%s", when);
+	else if (s < 120)
+		row("last sync", "%s (%" PRId64 " s ago)", when, s);
+	else
+		row("last sync", "%s (%" PRId64 " min ago)", when, s / 60);
+}
+
+static void print_all(const struct running *r, const cJSON *o)
+{
+	char a[CMD_SIZE_TEXT], b[CMD_SIZE_TEXT];
+
+	if (r->mounted)
+		row("mounted on", "%s (profile %s, process %ld)", r->mountpoint,
+		    text_of(o, "profile"), r->pid);
+	else
+		row("unmounted", "process %ld goes on to upload (profile %s)",
+		    r->pid, text_of(o, "profile"));
+	print_state(o);
+	size_of(o, "pending_bytes", a);
+	row("pending", "%" PRId64 " files, %s; %" PRId64 " changes in all",
+	    json_i64(o, "pending_files", 0), a,
+	    json_i64(o, "pending_changes", 0));
+	print_uploads(o);
+	print_blocked(o);
+	size_of(o, "uploaded_bytes", a);
+	row("uploaded", "%" PRId64 " files, %s since the start",
+	    json_i64(o, "uploaded_files", 0), a);
+	size_of(o, "cached_bytes", a);
+	size_of(o, "cache_size", b);
+	row("cache", "%s of %s", a,
+	    json_i64(o, "cache_size", 0) > 0 ? b : "no limit");
+	print_quota(o);
+	print_sync(o);
+	if (text_of(o, "last_error")[0])
+		row("last error", "%s", text_of(o, "last_error"));
+}
+
+static void print_node(const cJSON *o)
+{
+	char size[CMD_SIZE_TEXT];
+
+	size_of(o, "size", size);
+	row("path", "%s", text_of(o, "path"));
+	row("state", "%s", text_of(o, "state"));
+	row("size", "%s", size);
+	row("id", "%s", text_of(o, "id")[0] ? text_of(o, "id") : "none yet");
+	if (text_of(o, "error")[0])
+		row("error", "%s", text_of(o, "error"));
+}
+
+/* ---- for scripts --------------------------------------------------------- */
+
+static int print_json(const cJSON *o)
+{
+	char *text = o ? cJSON_Print(o) : NULL;
+
+	if (!text)
+		return cmd_fail(EXIT_FAILED, "out of memory");
+	puts(text);
+	cJSON_free(text);
+	return EXIT_OK;
+}
+
+/* Scripts get the members they look for, whatever happens. */
+static void print_not_running(const struct config *cfg, const char *why)
+{
+	cJSON *o = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(o, "state", "not-running");
+	cJSON_AddStringToObject(o, "profile", config_text(cfg, CONFIG_PROFILE));
+	cJSON_AddStringToObject(o, "error", why);
+	print_json(o);
+	cJSON_Delete(o);
+}
+
+/* ---- the command --------------------------------------------------------- */
+
+struct arguments {
+	const char *path;
+	bool json, help;
+};
+
+static bool parse(int argc, char **argv, struct arguments *out)
+{
+	static const struct option options[] = {
+		{ "help", no_argument, NULL, 'h' },
+		{ "json", no_argument, NULL, 'j' },
+		{ 0 },
+	};
+	int c;
+
+	*out = (struct arguments){ 0 };
+	optind = 0;
+	while ((c = getopt_long(argc, argv, "hj", options, NULL)) != -1) {
+		if (c == 'h')
+			out->help = true;
+		else if (c == 'j')
+			out->json = true;
+		else
+			return false;
+	}
+	if (optind < argc)
+		out->path = argv[optind++];
+	if (optind < argc)
+		cmd_fail(0, "status: unexpected \"%s\"", argv[optind]);
+	return optind >= argc;
+}
+
+int cmd_status(struct config *cfg, int argc, char **argv)
+{
+	char why[CMD_WHY_BYTES], path[PATH_MAX];
+	cJSON *answer = NULL;
+	struct arguments a;
+	struct running r;
+	int rc;
+
+	if (!parse(argc, argv, &a))
+		return EXIT_USAGE;
+	if (a.help) {
+		fputs(usage, stdout);
+		return EXIT_OK;
+	}
+	rc = a.path ? running_find_path(cfg, a.path, &r, path, why, sizeof(why))
+	            : running_find(cfg, &r, why, sizeof(why));
+	if (rc == 0)
+		rc = cmd_ask(&r, "status", a.path ? path : NULL, &answer, why,
+		             sizeof(why));
+	if (rc < 0) {
+		if (a.json && !a.path)
+			print_not_running(cfg, why);
+		return cmd_fail(EXIT_FAILED, "%s%s%s",
+		                a.path && rc == -ENOENT ? a.path : "",
+		                a.path && rc == -ENOENT ? ": " : "", why);
+	}
+	cJSON_DeleteItemFromObject(answer, "ok");
+	if (a.json)
+		rc = print_json(answer);
+	else if (a.path)
+		print_node(answer);
+	else
+		print_all(&r, answer);
+	cJSON_Delete(answer);
+	return a.json ? rc : EXIT_OK;
+}

@@ -1,0 +1,18 @@
+/* fs/commands.h -- commands around the mount: status, flush, umount, put, get.
+ *
+ * argv[0] is the command's name; the options of the table (fs/config.h) are
+ * taken out and loaded already. Each prints its own --help and returns an exit
+ * status (fs/exit.h). Results go to standard output; progress and the one line
+ * that says what went wrong to standard error. */
+#ifndef NMB_COMMANDS_H
+#define NMB_COMMANDS_H
+
+struct config;
+
+int cmd_status(struct config *cfg, int argc, char **argv);
+int cmd_flush(struct config *cfg, int argc, char **argv);
+int cmd_umount(struct config *cfg, int argc, char **argv);
+int cmd_put(struct config *cfg, int argc, char **argv);
+int cmd_get(struct config *cfg, int argc, char **argv);
+
+#endif

@@ -1,0 +1,35 @@
+#include "fs/interrupt.h"
+
+static volatile sig_atomic_t seen;
+
+static const int signals[3] = { SIGINT, SIGTERM, SIGHUP };
+
+static void on_signal(int signo)
+{
+	(void)signo;
+	seen = 1;
+}
+
+/* What is ignored (nohup) stays ignored. */
+void interrupt_catch(struct interrupt *i)
+{
+	struct sigaction sa = { .sa_handler = on_signal };
+
+	seen = 0;
+	for (int k = 0; k < 3; k++) {
+		sigaction(signals[k], NULL, &i->old[k]);
+		if (i->old[k].sa_handler != SIG_IGN)
+			sigaction(signals[k], &sa, NULL);
+	}
+}
+
+void interrupt_release(const struct interrupt *i)
+{
+	for (int k = 0; k < 3; k++)
+		sigaction(signals[k], &i->old[k], NULL);
+}
+
+bool interrupt_seen(void)
+{
+	return seen;
+}
