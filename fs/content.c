@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define XXH_INLINE_ALL
@@ -186,6 +187,7 @@ struct content *content_ref(struct content *c)
 static void save_if_needed(struct content *c)
 {
 	bool old, unsaved;
+	int rc;
 
 	lock_take(&c->lock, LOCK_CONTENT);
 	old = clock_real_ns() / NS_PER_SEC - c->row.used >= USED_GRAIN_S;
@@ -193,14 +195,16 @@ static void save_if_needed(struct content *c)
 	lock_drop(&c->lock, LOCK_CONTENT);
 	if (!unsaved && !old)
 		return;
-	if (content_transact(c, NULL, NULL) < 0 && unsaved)
-		log_warn("content cid=%" PRIx64 " not saved retry=yes", c->cid);
+	rc = content_transact(c, NULL, NULL);
+	if (rc < 0 && unsaved)
+		log_warn("content cid=%" PRIx64 " not saved: %s retry=yes",
+		         c->cid, strerror(-rc));
 }
 
 void content_put(struct content *c)
 {
 	struct contents *cs;
-	bool last, gone = false;
+	bool last, gone = false, idle = false;
 
 	if (!c)
 		return;
@@ -219,14 +223,17 @@ void content_put(struct content *c)
 	if (--c->refs == 0) {
 		/* What could not be saved must not be forgotten. */
 		gone = c->orphan || !c->unsaved;
+		idle = !gone;
+		cs->nidle += idle;
 		if (gone)
 			*find_slot_locked(cs, c->cid) = c->next;
-		else
-			cs->nidle++;
 	}
 	lock_drop(&cs->lock, LOCK_LEAF);
-	if (!gone)
+	if (!gone) {
+		if (idle)
+			content_note_untidy(cs);
 		return;
+	}
 	if (c->orphan)
 		content_collect(cs, c->cid);
 	destroy(c);

@@ -50,10 +50,17 @@ void contents_free(struct contents *cs); /* no content is live any more */
  * programs' files may show here (since Linux 5.8): settle one by one then. */
 int contents_flush(struct contents *cs);
 
-/* Housekeeping, once a second or so and after evicting: makes commits durable
+/* Housekeeping, soon after `untidy` and after evicting: makes commits durable
  * (store_sync()) and then removes the files they made useless; saves what
- * could not be saved when its last user left (full disk). */
+ * could not be saved when its last user left (full disk). -EAGAIN: it still
+ * can't. */
 int contents_tidy(struct contents *cs);
+
+/* There is something for contents_tidy(). Called with no lock of this module,
+ * from any of its functions that drop something; must only queue. */
+typedef void contents_untidy_fn(void *arg);
+void contents_set_untidy(struct contents *cs, contents_untidy_fn *untidy,
+                         void *arg);
 
 /* Bytes allocated as last seen: all, evictable. */
 void contents_get_usage(struct contents *cs, uint64_t *out_all,

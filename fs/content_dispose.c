@@ -31,6 +31,7 @@ void content_collect(struct contents *cs, uint64_t cid)
 	if (reserve_doomed_locked(cs) == 0)
 		cs->doomed[cs->ndoomed++] = cid;
 	lock_drop(&cs->lock, LOCK_LEAF);
+	content_note_untidy(cs);
 }
 
 /* Removes the row if nothing needs it. */
@@ -107,6 +108,16 @@ static struct content *take_idle(struct contents *cs, size_t *bucket)
 	return c;
 }
 
+static bool has_idle(struct contents *cs)
+{
+	bool any;
+
+	lock_take(&cs->lock, LOCK_LEAF);
+	any = cs->nidle;
+	lock_drop(&cs->lock, LOCK_LEAF);
+	return any;
+}
+
 int contents_tidy(struct contents *cs)
 {
 	uint64_t *doomed;
@@ -127,7 +138,7 @@ int contents_tidy(struct contents *cs)
 		}
 		free(doomed);
 	}
-	return rc;
+	return rc == 0 && has_idle(cs) ? -EAGAIN : rc;
 }
 
 /* Within the transaction: the node has no content here any more. */

@@ -28,6 +28,8 @@ struct contents {
 	int quarantine_fd; /* quarantine/ */
 	content_changed_fn *changed;
 	void *changed_arg;
+	contents_untidy_fn *untidy;
+	void *untidy_arg;
 
 	/* Numbers of the last file system flush begun and of the last one done:
 	 * it covers a change that saw a smaller `flush_begun` than its own. */
@@ -78,6 +80,9 @@ struct content {
 int content_claim(struct contents *cs, uint64_t cid, bool orphan,
                   struct content **out_claim);
 void content_release_claim(struct content *claim);
+
+/* There is something to tidy. */
+void content_note_untidy(struct contents *cs);
 
 /* Frees one that could not be saved, whatever that loses. */
 void content_forget_idle(struct content *c);

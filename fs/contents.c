@@ -79,10 +79,24 @@ void contents_set_changed(struct contents *cs, content_changed_fn *changed,
 	cs->changed_arg = arg;
 }
 
+void contents_set_untidy(struct contents *cs, contents_untidy_fn *untidy,
+                         void *arg)
+{
+	cs->untidy = untidy;
+	cs->untidy_arg = arg;
+}
+
+void content_note_untidy(struct contents *cs)
+{
+	if (cs->untidy)
+		cs->untidy(cs->untidy_arg);
+}
+
 void contents_free(struct contents *cs)
 {
 	if (!cs)
 		return;
+	cs->untidy = NULL;
 	contents_tidy(cs);
 	for (size_t i = 0; i < CONTENT_TABLE; i++) { /* SOFT in the store */
 		while (cs->table[i])

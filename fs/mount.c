@@ -223,6 +223,8 @@ static int open_store(struct mount *m, char *why, size_t size)
 		return rc;
 	}
 	rc = contents_new(nmb->state_dir, nmb->store, &nmb->contents);
+	if (rc == 0)
+		contents_set_untidy(nmb->contents, on_unsynced, m);
 	if (rc == 0 && !m->found.clean && !m->found.created) {
 		rc = contents_recover(nmb->contents, m->found.rebooted, &r);
 		if (rc == 0)
@@ -332,6 +334,8 @@ static int open_parts(struct mount *m, char *why, size_t size)
 		rc = session_open(nmb->config, SESSION_ANY, &nmb->session, why,
 		                  size);
 	if (rc == 0)
+		rc = syncer_new(&m->syncer);
+	if (rc == 0)
 		rc = open_store(m, why, size);
 	if (rc < 0)
 		return rc;
@@ -342,8 +346,6 @@ static int open_parts(struct mount *m, char *why, size_t size)
 		rc = notify_new(&nmb->notify);
 	if (rc == 0)
 		rc = park_new(nmb->work, &nmb->park);
-	if (rc == 0)
-		rc = syncer_new(&m->syncer);
 	if (rc == 0)
 		rc = open_tree(m);
 	if (rc == 0)
@@ -371,7 +373,7 @@ static void close_parts(struct mount *m)
 	engine_free(nmb->engine);
 	nmb->engine = NULL;
 	control_free(nmb->control);
-	syncer_free(m->syncer);
+	syncer_stop(m->syncer);
 	if (nmb->tree && tree_sync(nmb->tree) < 0)
 		m->clean = false;
 	/* Jobs may still hold references into what goes next. */
@@ -381,6 +383,7 @@ static void close_parts(struct mount *m)
 	park_free(nmb->park);
 	notify_free(nmb->notify);
 	contents_free(nmb->contents);
+	syncer_free(m->syncer); /* contents wake it to the end */
 	store_close(nmb->store, m->clean);
 	codec_free(nmb->codec);
 	session_close(nmb->session);
@@ -636,7 +639,8 @@ int mount_run(const struct config *cfg, const char *mountpoint,
 		return exit_of(rc);
 	}
 	rc = open_parts(m, why, why_size);
-	scanning = rc == 0 && !m->found.clean && !m->found.created &&
+	/* A database that is new knows nothing of what is there. */
+	scanning = rc == 0 && !m->found.clean &&
 	           pthread_create(&scan, NULL, scan_run, m) == 0;
 	rc = rc < 0 ? exit_of(rc) : serve_all(m, ready, arg, why, why_size);
 	if (scanning)

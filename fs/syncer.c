@@ -79,7 +79,7 @@ void syncer_wake(struct syncer *s)
 	lock_drop(&s->lock, LOCK_LEAF);
 }
 
-void syncer_free(struct syncer *s)
+void syncer_stop(struct syncer *s)
 {
 	if (!s)
 		return;
@@ -89,6 +89,14 @@ void syncer_free(struct syncer *s)
 	lock_drop(&s->lock, LOCK_LEAF);
 	if (s->started)
 		pthread_join(s->thread, NULL);
+	s->started = false;
+}
+
+void syncer_free(struct syncer *s)
+{
+	if (!s)
+		return;
+	syncer_stop(s);
 	pthread_cond_destroy(&s->turn);
 	pthread_mutex_destroy(&s->lock);
 	free(s);

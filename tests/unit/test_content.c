@@ -513,6 +513,14 @@ static void test_transact(void)
 
 /* ---- disposal ---------------------------------------------------------- */
 
+static unsigned nuntidy;
+
+static void count_untidy(void *arg)
+{
+	CHECK(arg == &nuntidy);
+	nuntidy++;
+}
+
 static void test_usage_and_evict(void)
 {
 	struct content *c, *late;
@@ -541,7 +549,9 @@ static void test_usage_and_evict(void)
 	CHECK_EQ(content_evict(rig.cs, cid), -EBUSY); /* the node says dirty */
 	n.gen--;
 	crig_update(&rig, &n);
+	contents_set_untidy(rig.cs, count_untidy, &nuntidy);
 	CHECK_EQ(content_evict(rig.cs, cid), 0);
+	CHECK_EQ(nuntidy, 1);
 	CHECK_EQ(crig_node(&rig, ino).cid, 0);
 	CHECK_EQ(content_get(rig.cs, cid, false, &late), -ENOENT);
 	CHECK(crig_has_file(&rig, cid, "")); /* until that is durable */
