@@ -82,6 +82,7 @@ struct job {
 	size_t nsums;
 	uint8_t *small;
 	bool snapshot, resumed, big, counted_send, abandoned;
+	bool deferred; /* commit only after a look (promise 3) */
 	uint64_t counted_bytes;
 	struct upload *upload;
 	_Atomic uint64_t shown_sent, shown_total; /* for engine_each_upload() */
@@ -199,6 +200,10 @@ void engine_start_delete(struct engine *e, struct plan_view *v);
 void engine_start_look(struct engine *e, uint64_t ino, const char *item_id);
 /* The same within a job that met a clash: 412 on its own item... */
 void engine_look_item(struct engine *e, struct job *j, const char *item_id);
+/* Nothing but the tag of j->item differs from what we knew. */
+bool engine_only_tag_moved(struct engine *e, const struct job *j);
+/* This drive refuses tags of items that had not changed: look, then act. */
+bool engine_must_look_first(const struct engine *e);
 /* ...409 on the name it wanted. */
 void engine_look_place(struct engine *e, struct job *j);
 

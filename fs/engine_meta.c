@@ -131,6 +131,8 @@ static bool settle_attempt(struct engine *e, struct job *j, bool found,
 		rc = outcome_sent(&e->outcome, j->attempt, &j->item, ours == 1);
 	else
 		rc = outcome_not_sent(&e->outcome, j->attempt->aid);
+	if (!ours && j->attempt->url[0])
+		upload_abandon(e->opt.graph, j->attempt->url);
 	if (rc < 0) {
 		give_up(e, j, "state.db", rc);
 		return false;
@@ -242,7 +244,7 @@ void engine_look_place(struct engine *e, struct job *j)
 }
 
 /* Nothing but the tag differs from what we knew. */
-static bool only_tag_moved(struct engine *e, const struct job *j)
+bool engine_only_tag_moved(struct engine *e, const struct job *j)
 {
 	struct node *n = malloc(sizeof(*n));
 	struct node *p = malloc(sizeof(*p));
@@ -264,7 +266,7 @@ static void note_tag_move(struct engine *e, struct job *j)
 {
 	struct todo_entry *t = todo_find(e->todo, j->ino);
 
-	if (!t || !only_tag_moved(e, j))
+	if (!t || !engine_only_tag_moved(e, j))
 		return;
 	if (++t->tag_moves == TAG_MOVES && !e->tags_move) {
 		e->tags_move = true;
@@ -421,7 +423,7 @@ static void send_move(struct engine *e, struct job *j)
  */
 static void unguarded(struct engine *e, struct job *j, job_fn *send)
 {
-	if (j->rc == 0 && j->has_item && only_tag_moved(e, j)) {
+	if (j->rc == 0 && j->has_item && engine_only_tag_moved(e, j)) {
 		log_warn("ino=%" PRIu64 " id=%s %s without a tag, looked at "
 		         "just now",
 		         j->ino, j->item_id, plan_action_name(j->action));
@@ -478,11 +480,9 @@ static void look_first(struct engine *e, struct job *j, job_fn *then)
 	job_send(j, then, job_answered);
 }
 
-static bool must_look_first(struct engine *e, uint64_t ino)
+bool engine_must_look_first(const struct engine *e)
 {
-	struct todo_entry *t = todo_find(e->todo, ino);
-
-	return e->tags_move && t && t->tag_moves >= TAG_MOVES;
+	return e->tags_move;
 }
 
 void engine_start_move(struct engine *e, struct plan_view *v, bool aside)
@@ -514,7 +514,7 @@ void engine_start_move(struct engine *e, struct plan_view *v, bool aside)
 			m.mtime = &j->mtime;
 		}
 	}
-	if (must_look_first(e, n->ino)) {
+	if (engine_must_look_first(e)) {
 		look_first(e, j, looked_before_move);
 		return;
 	}
@@ -577,7 +577,7 @@ void engine_start_delete(struct engine *e, struct plan_view *v)
 
 	if (!j)
 		return;
-	if (must_look_first(e, j->ino))
+	if (engine_must_look_first(e))
 		look_first(e, j, looked_before_delete);
 	else
 		send_delete(e, j, v->n.s_etag[0] ? v->n.s_etag : NULL);

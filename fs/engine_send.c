@@ -9,6 +9,7 @@
 #include "fs/content.h"
 #include "fs/db.h"
 #include "fs/store.h"
+#include "fs/tree.h"
 #include "net/clock.h"
 #include "net/log.h"
 #include "net/work.h"
@@ -351,6 +352,7 @@ static void upload_ended(void *arg, const struct upload_end *end)
 }
 
 static void sent(struct engine *e, struct job *j);
+static void sent_deferred(struct engine *e, struct job *j);
 
 static void start_upload(struct engine *e, struct job *j)
 {
@@ -374,9 +376,10 @@ static void start_upload(struct engine *e, struct job *j)
 		spec.name = a->name;
 	} else {
 		spec.item_id = a->item_id;
-		spec.etag = a->etag[0] ? a->etag : NULL;
+		spec.etag = a->etag[0] && !j->deferred ? a->etag : NULL;
+		spec.defer_commit = j->deferred;
 	}
-	j->next = sent;
+	j->next = j->deferred ? sent_deferred : sent;
 	rc = upload_start(&spec, &j->upload);
 	if (rc < 0)
 		give_up(e, j, "upload", rc);
@@ -404,7 +407,7 @@ static void start_put(struct engine *e, struct job *j)
 
 static bool by_session(const struct engine *e, const struct job *j)
 {
-	return j->big ||
+	return j->big || (j->deferred && j->attempt->size > 0) ||
 	       (e->opt.codec->ops->times_in_item && j->attempt->size > 0);
 }
 
@@ -464,6 +467,7 @@ static void prepared(struct engine *e, struct job *j)
 		give_up(e, j, "content", j->rc);
 		return;
 	}
+	tree_note_snapshot(e->opt.tree, j->ino);
 	j->attempt->state = j->big ? ATTEMPT_SESSION : ATTEMPT_SENT;
 	j->attempt->started = clock_real_ns() / NS_PER_SEC;
 	j->link = NULL;
@@ -513,6 +517,8 @@ void engine_start_send(struct engine *e, struct plan_view *v)
 	j->attempt->size = codec->ops->sealed_size(codec, v->n.size);
 	set_place(j, j->attempt);
 	j->big = j->attempt->size > codec->ops->small_max;
+	j->deferred =
+		j->attempt->op == ATTEMPT_REPLACE && engine_must_look_first(e);
 	count_send(e, j);
 	j->next = prepared;
 	rc = work_submit(e->opt.work, j->big ? prepare_big : prepare_small, j);
@@ -816,4 +822,53 @@ static void sent(struct engine *e, struct job *j)
 	} else {
 		look(e, j);
 	}
+}
+
+/* ---- a drive whose tags move for no reason --------------------------------
+ */
+
+/* Promise 3: everything is there but not committed; the item is looked at, and
+ * if it is as we knew it the commit follows at once. */
+
+static void committed(struct engine *e, struct job *j)
+{
+	sent(e, j);
+}
+
+static void looked_before_commit(struct engine *e, struct job *j)
+{
+	struct attempt *a = j->attempt;
+	int rc;
+
+	if (j->rc < 0 || !j->has_item || !engine_only_tag_moved(e, j)) {
+		abandon(e, j); /* look again, and let the merger decide */
+		return;
+	}
+	log_warn("ino=%" PRIu64 " id=%s commit without a tag, looked at just "
+	         "now",
+	         j->ino, a->item_id);
+	j->next = committed;
+	rc = upload_commit(e->opt.graph, a->url, j->item.parent_id,
+	                   j->item.name, true, NULL, job_answered, j);
+	if (rc < 0)
+		give_up(e, j, "commit", rc);
+}
+
+static void sent_deferred(struct engine *e, struct job *j)
+{
+	int rc;
+
+	if (j->rc != 0 || j->has_item || j->abandoned) {
+		sent(e, j);
+		return;
+	}
+	graph_prepared_done(&j->call);
+	rc = graph_prepare_get_item(e->opt.graph, j->attempt->item_id,
+	                            &j->call);
+	if (rc < 0) {
+		give_up(e, j, "look", rc);
+		return;
+	}
+	j->call.c.prio = HTTP_PRIO_META;
+	job_send(j, looked_before_commit, job_answered);
 }
