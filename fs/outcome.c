@@ -8,9 +8,11 @@
 #include "fs/cfile.h"
 #include "fs/content.h"
 #include "fs/db.h"
+#include "fs/ledger.h"
 #include "fs/remote.h"
 #include "fs/store.h"
 #include "fs/tree.h"
+#include "net/clock.h"
 #include "net/log.h"
 
 /* A node row on the heap within an edit. */
@@ -92,6 +94,34 @@ static uint64_t folder_of(struct db *db, const struct item *it, uint64_t parent)
 	return parent;
 }
 
+/* In the transaction, after the row: what the service confirmed of it. */
+static int note_in_ledger(struct db *db, enum ledger_what what,
+                          const struct node *n, const struct item *it)
+{
+	struct ledger_entry *e = calloc(1, sizeof(*e));
+	int rc;
+
+	if (!e)
+		return -ENOMEM;
+	e->what = what;
+	e->time = clock_real_ns();
+	memcpy(e->id, it->id, sizeof(e->id));
+	memcpy(e->etag, it->etag, sizeof(e->etag));
+	e->size = it->size;
+	e->plain_size = n->s_len;
+	e->has_hash = it->has_hash;
+	memcpy(e->hash, it->hash, sizeof(e->hash));
+	rc = node_path(db, n->ino, e->path, sizeof(e->path));
+	if (rc == -ENAMETOOLONG || rc == -ELOOP) {
+		e->path[0] = '\0'; /* as it was called before */
+		rc = 0;
+	}
+	if (rc == 0)
+		rc = ledger_add(db, e);
+	free(e);
+	return rc;
+}
+
 /* The service may have given another name than was asked for (trailing dots
  * stripped): then that is how the item is called, and ours how it is shown. */
 static void note_alias(const struct outcome *o, struct node *n)
@@ -119,6 +149,8 @@ int outcome_made(const struct outcome *o, uint64_t ino, uint64_t parent,
 	remote_set_synced(&o->gather, x.n, it, folder_of(x.db, it, parent));
 	x.n->flags |= NODE_DIRTY;
 	rc = node_update(x.db, x.n);
+	if (rc == 0)
+		rc = note_in_ledger(x.db, LEDGER_CREATED, x.n, it);
 	return end(&x, rc);
 }
 
@@ -162,6 +194,12 @@ static int note_sent(const struct sent *s, struct db *db, struct cfile *row)
 		if (a->op == ATTEMPT_CREATE && strcmp(s->it->name, a->name))
 			note_alias(s->o, n);
 		rc = node_update(db, n);
+		if (rc == 0)
+			rc = note_in_ledger(db,
+			                    a->op == ATTEMPT_CREATE
+			                            ? LEDGER_CREATED
+			                            : LEDGER_CONTENT,
+			                    n, s->it);
 	} else if (rc == -ENOENT) {
 		rc = 0; /* forgotten meanwhile; the feed will tell of it */
 	}
@@ -259,6 +297,8 @@ int outcome_moved(const struct outcome *o, uint64_t ino, uint64_t parent,
 	if (!aside)
 		note_alias(o, x.n);
 	rc = node_update(x.db, x.n);
+	if (rc == 0)
+		rc = note_in_ledger(x.db, LEDGER_MOVED, x.n, it);
 	return end(&x, rc);
 }
 
@@ -295,6 +335,8 @@ int outcome_deleted(const struct outcome *o, uint64_t ino)
 		return rc == -ENOENT ? 0 : rc;
 	if (node_is_dir(x.n))
 		rc = each_below(x.db, ino, &f);
+	if (rc == 0)
+		rc = ledger_add_deleted(x.db, ino, clock_real_ns());
 	if (rc == 0)
 		rc = deleted_below(x.db, ino);
 	for (size_t i = 0; i < f.n && rc == 0; i++)

@@ -84,7 +84,8 @@ static const char schema_sql[] =
 	"NULL,"
 	" id TEXT NOT NULL, path BLOB, etag TEXT, size INTEGER,"
 	" plain_size INTEGER, hash BLOB, plain_hash BLOB);"
-	"CREATE INDEX ledger_id ON ledger(id, seq);";
+	"CREATE INDEX ledger_id ON ledger(id, seq);"
+	"CREATE INDEX ledger_deleted ON ledger(seq) WHERE what=4;";
 
 struct store {
 	struct db *writer;

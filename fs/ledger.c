@@ -1,0 +1,171 @@
+#include "fs/ledger.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/db.h"
+
+#define COLUMNS "seq,time,what,id,path,etag,size,plain_size,hash"
+
+static int read_row(struct sqlite3_stmt *q, struct ledger_entry *e)
+{
+	bool ok;
+
+	memset(e, 0, sizeof(*e));
+	e->seq = (uint64_t)db_col_int(q, 0);
+	e->time = db_col_int(q, 1);
+	e->what = (enum ledger_what)db_col_int(q, 2);
+	ok = db_col_text(q, 3, e->id, sizeof(e->id));
+	ok &= db_col_text(q, 4, e->path, sizeof(e->path));
+	ok &= db_col_text(q, 5, e->etag, sizeof(e->etag));
+	e->size = (uint64_t)db_col_int(q, 6);
+	e->plain_size = (uint64_t)db_col_int(q, 7);
+	e->has_hash =
+		db_col_blob(q, 8, e->hash, sizeof(e->hash)) == sizeof(e->hash);
+	return ok ? 0 : -EUCLEAN;
+}
+
+int ledger_get(struct db *db, const char *id, struct ledger_entry *out_e)
+{
+	struct sqlite3_stmt *q;
+	int rc = db_query(db,
+	                  "SELECT " COLUMNS " FROM ledger WHERE id=?"
+	                  " ORDER BY seq DESC LIMIT 1",
+	                  DB_ARGS(DB_TEXT(id)), &q);
+
+	if (rc == 0)
+		rc = db_next(db, q);
+	if (rc == 1)
+		rc = read_row(q, out_e);
+	else if (rc == 0)
+		rc = -ENOENT;
+	db_finish(q);
+	return rc;
+}
+
+/* ---- adding ------------------------------------------------------------ */
+
+/* What an entry that is not about content leaves unsaid. */
+static int inherit(struct db *db, struct ledger_entry *e)
+{
+	struct ledger_entry *last = malloc(sizeof(*last));
+	int rc = last ? ledger_get(db, e->id, last) : -ENOMEM;
+
+	if (rc == 0) {
+		if (!e->path[0])
+			memcpy(e->path, last->path, sizeof(e->path));
+		if (e->what == LEDGER_MOVED || e->what == LEDGER_DELETED) {
+			e->size = last->size;
+			e->plain_size = last->plain_size;
+			e->has_hash = last->has_hash;
+			memcpy(e->hash, last->hash, sizeof(e->hash));
+		}
+	}
+	free(last);
+	return rc == -ENOENT ? 0 : rc;
+}
+
+static int prune(struct db *db, const char *id)
+{
+	return db_run(
+		db,
+		"DELETE FROM ledger WHERE id=?1 AND seq<=(SELECT seq FROM"
+		" ledger WHERE id=?1 ORDER BY seq DESC LIMIT 1 OFFSET ?2)",
+		DB_ARGS(DB_TEXT(id), DB_INT(LEDGER_KEEP)));
+}
+
+int ledger_add(struct db *db, struct ledger_entry *e)
+{
+	int64_t seq = 0;
+	int rc = inherit(db, e);
+
+	if (rc == 0)
+		rc = db_query_int(db, "SELECT max(seq)+1 FROM ledger", DB_NONE,
+		                  1, &seq);
+	if (rc == 0)
+		rc = db_run(db,
+		            "INSERT INTO ledger(" COLUMNS
+		            ") VALUES(?,?,?,?,?,?,?,?,?)",
+		            DB_ARGS(DB_INT(seq), DB_INT(e->time),
+		                    DB_INT(e->what), DB_TEXT(e->id),
+		                    DB_TEXT(e->path), DB_TEXT(e->etag),
+		                    DB_INT(e->size), DB_INT(e->plain_size),
+		                    DB_BLOB(e->has_hash ? e->hash : NULL,
+		                            sizeof(e->hash))));
+	if (rc == 0)
+		rc = prune(db, e->id);
+	if (rc == 0)
+		e->seq = (uint64_t)seq;
+	return rc;
+}
+
+/* One statement: a folder may hold a hundred thousand. An item the ledger does
+ * not know (another device made it) has no path in here. */
+int ledger_add_deleted(struct db *db, uint64_t ino, int64_t time)
+{
+	return db_run(
+		db,
+		"INSERT INTO ledger(time,what,id,path,etag,size,plain_size,"
+		"hash) WITH RECURSIVE gone(ino) AS (SELECT ?1 UNION SELECT"
+		" node.ino FROM node JOIN gone ON node.s_parent=gone.ino WHERE"
+		" node.s_id IS NOT NULL)"
+		" SELECT ?2,?3,n.s_id,(SELECT path FROM ledger l WHERE"
+		" l.id=n.s_id ORDER BY seq DESC LIMIT 1),n.s_etag,n.s_size,"
+		"n.s_len,CASE WHEN n.flags & 32 THEN n.s_hash END FROM gone "
+	        "JOIN node n ON n.ino=gone.ino"
+		" WHERE n.s_id IS NOT NULL",
+		DB_ARGS(DB_INT(ino), DB_INT(time), DB_INT(LEDGER_DELETED)));
+}
+
+/* ---- reading ----------------------------------------------------------- */
+
+int ledger_had_tag(struct db *db, const char *id, const char *etag)
+{
+	int64_t v;
+	int rc = db_query_int(db,
+	                      "SELECT 1 FROM ledger WHERE id=? AND etag=?"
+	                      " LIMIT 1",
+	                      DB_ARGS(DB_TEXT(id), DB_TEXT(etag)), 0, &v);
+
+	return rc < 0 ? rc : (int)v;
+}
+
+static int each_row(struct db *db, const char *sql, const struct db_val *args,
+                    ledger_each_fn *each, void *arg)
+{
+	struct ledger_entry *e = malloc(sizeof(*e));
+	struct sqlite3_stmt *q = NULL;
+	int rc = e ? db_query(db, sql, args, &q) : -ENOMEM;
+
+	while (rc == 0 && (rc = db_next(db, q)) == 1) {
+		rc = read_row(q, e);
+		if (rc == 0)
+			rc = each(arg, e);
+		if (rc == 1)
+			break;
+	}
+	db_finish(q);
+	free(e);
+	return rc < 0 ? rc : 0;
+}
+
+int ledger_each(struct db *db, const char *id, ledger_each_fn *each, void *arg)
+{
+	return each_row(db,
+	                "SELECT " COLUMNS " FROM ledger WHERE id=?"
+	                " ORDER BY seq DESC",
+	                DB_ARGS(DB_TEXT(id)), each, arg);
+}
+
+int ledger_each_deleted(struct db *db, uint64_t before, ledger_each_fn *each,
+                        void *arg)
+{
+	return each_row(
+		db,
+		"SELECT " COLUMNS " FROM ledger l INDEXED BY ledger_deleted"
+		" WHERE what=4 AND seq<? AND NOT EXISTS(SELECT 1 FROM"
+		" ledger m WHERE m.id=l.id AND m.seq>l.seq)"
+		" ORDER BY seq DESC",
+		DB_ARGS(DB_INT(before ? before : INT64_MAX)), each, arg);
+}
