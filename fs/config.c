@@ -495,21 +495,27 @@ int config_load(struct config *c, char *why, size_t why_size)
 		snprintf(c->path, sizeof(c->path), "%s/config", dir);
 	}
 	rc = config_file_read(c->path, load_entry, &l, why, why_size);
-	return rc == -ENOENT && !named ? 0 : rc;
+	if (rc == -ENOENT && !named)
+		rc = 0;
+	if (rc == 0)
+		why[0] = '\0';
+	return rc;
 }
 
 int config_store(struct config *c, enum config_key key, const char *value)
 {
 	const char *profile = c->text[CONFIG_PROFILE];
 	char why[256];
-	int rc = set(c, key, value, c->origin[key], options[key].key, why,
-	             sizeof(why));
+	uint64_t number;
+	int rc = check_value(options[key].type, value, &number);
 
-	if (rc < 0)
-		return rc;
-	return config_file_write(c->path,
-	                         strcmp(profile, "default") ? profile : "",
-	                         options[key].key, value);
+	if (rc == 0)
+		rc = config_file_write(
+			c->path, strcmp(profile, "default") ? profile : "",
+			options[key].key, value);
+	return rc < 0 ? rc
+	              : set(c, key, value, c->origin[key], options[key].key,
+	                    why, sizeof(why));
 }
 
 /* ---- help ---------------------------------------------------------------- */

@@ -60,6 +60,17 @@ static struct line parse_line(char *text)
 	return l;
 }
 
+/* 1: a line, 0: the end, -EINVAL: longer than we take. */
+static int next_line(FILE *f, char text[LINE_BYTES])
+{
+	size_t len;
+
+	if (!fgets(text, LINE_BYTES, f))
+		return ferror(f) ? -EIO : 0;
+	len = strlen(text);
+	return len == LINE_BYTES - 1 && text[len - 1] != '\n' ? -EINVAL : 1;
+}
+
 int config_file_read(const char *path, config_entry_fn *each, void *arg,
                      char *why, size_t why_size)
 {
@@ -73,24 +84,26 @@ int config_file_read(const char *path, config_entry_fn *each, void *arg,
 		snprintf(why, why_size, "%s: %s", path, strerror(-rc));
 		return rc;
 	}
-	while (rc == 0 && fgets(text, sizeof(text), f)) {
+	while (rc == 0 && (rc = next_line(f, text)) != 0) {
 		struct line l = parse_line(text);
 
 		number++;
-		if (l.kind == LINE_BAD) {
+		if (rc == -EIO)
+			break;
+		if (rc < 0 || l.kind == LINE_BAD) {
 			snprintf(why, why_size,
 			         "%s:%u: should be `key = value` or "
 			         "`[section]`",
 			         path, number);
 			rc = -EINVAL;
-		} else if (l.kind == LINE_SECTION) {
-			snprintf(section, sizeof(section), "%s", l.key);
-		} else if (l.kind == LINE_ENTRY) {
-			rc = each(arg, section, l.key, l.value, number);
+			break;
 		}
+		rc = 0;
+		if (l.kind == LINE_SECTION)
+			snprintf(section, sizeof(section), "%s", l.key);
+		else if (l.kind == LINE_ENTRY)
+			rc = each(arg, section, l.key, l.value, number);
 	}
-	if (rc == 0 && ferror(f))
-		rc = -EIO;
 	fclose(f);
 	return rc;
 }
@@ -148,6 +161,23 @@ static int make_dirs(const char *path)
 	return 0;
 }
 
+static int sync_directory_of(const char *path)
+{
+	char dir[PATH_MAX], *slash;
+	int fd, rc;
+
+	snprintf(dir, sizeof(dir), "%s", path);
+	slash = strrchr(dir, '/');
+	if (slash)
+		slash[slash == dir] = '\0';
+	fd = open(slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	rc = fsync(fd) < 0 ? -errno : 0;
+	close(fd);
+	return rc;
+}
+
 static int write_durably(const char *path, const struct buf *b)
 {
 	char tmp[PATH_MAX];
@@ -165,7 +195,7 @@ static int write_durably(const char *path, const struct buf *b)
 		rc = -errno;
 	if (rc < 0)
 		unlink(tmp);
-	return rc;
+	return rc < 0 ? rc : sync_directory_of(path);
 }
 
 int config_file_write(const char *path, const char *section, const char *key,
@@ -177,15 +207,22 @@ int config_file_write(const char *path, const char *section, const char *key,
 		          .value = value,
 		          .inside = !*section };
 	char text[LINE_BYTES];
-	FILE *f = fopen(path, "re");
-	int rc;
+	FILE *f;
+	int rc = 0;
 
+	if (strchr(value, '\n'))
+		return -EINVAL; /* would be an entry of its own */
+	f = fopen(path, "re");
 	if (!f && errno != ENOENT)
 		return -errno;
-	while (f && fgets(text, sizeof(text), f))
+	while (f && (rc = next_line(f, text)) == 1)
 		edit_line(&e, text);
 	if (f)
 		fclose(f);
+	if (rc < 0) {
+		buf_done(&e.out);
+		return rc;
+	}
 	if (!e.done && !e.inside)
 		buf_addf(&e.out, "[%s]\n", section);
 	if (!e.done)

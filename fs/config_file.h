@@ -18,7 +18,8 @@ int config_file_read(const char *path, config_entry_fn *each, void *arg,
                      char *why, size_t why_size);
 
 /* Sets one key in one section, leaving every other line as it is; makes file,
- * directories (0700) and section if need be. Durable. 0 or -Exxx. */
+ * directories (0700) and section if need be. Durable. -EINVAL: a value with a
+ * line feed, or a file we could not read whole: nothing was changed. */
 int config_file_write(const char *path, const char *section, const char *key,
                       const char *value);
 
