@@ -196,12 +196,32 @@ void engine_again(struct engine *e, uint64_t ino)
 		todo_set_due(e->todo, t, clock_mono_ms());
 }
 
+bool engine_is_signed_out(struct engine *e, const struct job *j)
+{
+	struct graph_state g;
+
+	if (j->rc != -EACCES || j->status)
+		return false;
+	graph_get_state(e->opt.graph, &g);
+	return g.signed_out;
+}
+
 void engine_again_later(struct engine *e, uint64_t ino, const char *what,
                         int rc)
 {
+	struct graph_state g;
 	struct todo_entry *t = ino ? todo_get(e->todo, ino) : NULL;
 	int64_t ms = ENGINE_RETRY_MIN_MS;
 
+	graph_get_state(e->opt.graph, &g);
+	if (rc == -EACCES && g.signed_out) {
+		engine_set_error(e, "nobody is signed in: run `nmbackupfs "
+		                    "auth`");
+		if (t)
+			todo_set_due(e->todo, t,
+			             clock_mono_ms() + ENGINE_SIGN_IN_MS);
+		return;
+	}
 	if (rc != -ECANCELED)
 		engine_set_error(e, "%s: %s", what, strerror(-rc));
 	if (!t)

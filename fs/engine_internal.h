@@ -33,6 +33,7 @@ struct content;
 #define ENGINE_SMALL_BYTES  (UINT64_C(32) << 20) /* of them in memory */
 #define ENGINE_RETRY_MIN_MS 1000
 #define ENGINE_RETRY_MAX_MS 300000
+#define ENGINE_SIGN_IN_MS   5000   /* nobody is signed in: asked again */
 #define ENGINE_BLOCKED_MS   600000 /* a blocked node is tried again */
 
 struct engine;
@@ -174,6 +175,8 @@ void job_delay(struct job *j, int64_t ms, job_fn *next);
 void engine_again(struct engine *e, uint64_t ino);
 void engine_again_later(struct engine *e, uint64_t ino, const char *what,
                         int rc);
+/* The job failed because nobody is signed in: it waits, it is not blocked. */
+bool engine_is_signed_out(struct engine *e, const struct job *j);
 void engine_set_error(struct engine *e, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 

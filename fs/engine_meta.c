@@ -59,7 +59,8 @@ static void refused(struct engine *e, struct job *j, const char *what)
 	char why[256];
 	struct todo_entry *t = todo_find(e->todo, j->ino);
 
-	if (j->rc == -ECANCELED || !is_for_people(j->rc)) {
+	if (j->rc == -ECANCELED || !is_for_people(j->rc) ||
+	    engine_is_signed_out(e, j)) {
 		give_up(e, j, what, j->rc);
 		return;
 	}
@@ -119,10 +120,11 @@ static int is_ours(const struct job *j)
 static bool settle_attempt(struct engine *e, struct job *j, bool found,
                            job_fn *again)
 {
-	int ours = found ? is_ours(j) : 0, rc;
+	int ours, rc;
 
 	if (!j->attempt)
 		return true;
+	ours = found ? is_ours(j) : 0;
 	if (ours == -ENODATA && j->looks++ < MAX_LOOKS) {
 		job_delay(j, LOOK_AGAIN_MS, again);
 		return false;
@@ -170,6 +172,22 @@ static bool names_equal(const char *a, const char *b)
 	return equal;
 }
 
+/* The merge may have given the node another name, or another place. */
+static bool still_wants(struct engine *e, const struct job *j)
+{
+	struct node *n = malloc(sizeof(*n));
+	char want[NODE_REMOTE_MAX + 1];
+	const char *why;
+	bool wants =
+		n && node_of_ino(e, j->ino, n) == 0 && n->parent == j->parent &&
+		e->opt.codec->ops->seal_name(e->opt.codec, n, want, &why) ==
+			0 &&
+		!strcmp(want, j->name);
+
+	free(n);
+	return wants;
+}
+
 /* The name is held by `other`, which is not what this job is about. */
 static void wait_for_holder(struct engine *e, struct job *j,
                             const struct node *other)
@@ -178,7 +196,7 @@ static void wait_for_holder(struct engine *e, struct job *j,
 	int64_t now = clock_mono_ms();
 	char why[512];
 
-	if (!t)
+	if (!t || !still_wants(e, j))
 		return;
 	if (other->flags & NODE_DIRTY) {
 		todo_wait_on(e->todo, t, other->ino, now, now + 10000);

@@ -814,6 +814,8 @@ static void sent(struct engine *e, struct job *j)
 		abandon(e, j);
 	} else if (j->verdict == RETRY_WAIT && j->upload) {
 		job_delay(j, back_off(e, j->ino), resume_later);
+	} else if (engine_is_signed_out(e, j)) {
+		not_sent(e, j, "upload");
 	} else if (j->rc == -EINVAL || j->rc == -ENAMETOOLONG ||
 	           j->rc == -EACCES || j->rc == -EPERM || j->rc == -EFBIG) {
 		send_refused(e, j);

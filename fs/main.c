@@ -48,10 +48,17 @@ static void print_help(FILE *f)
 	config_print_help(f);
 	fputs("  -o NAME=VALUE,...            the same, and options of FUSE\n"
 	      "  --help, --version\n\n"
-	      "Exit status: 0 done, 1 failed, 2 usage or config, 3 not signed "
-	      "in,\n4 not a member of the vault, 5 not everything uploaded, 6 "
-	      "held,\n7 in use by another process, 8 local state damaged, 9 "
-	      "a question\ncould not be asked.\n",
+	      "Exit status:\n"
+	      "  0  done\n"
+	      "  1  failed\n"
+	      "  2  wrong usage or config, no client id\n"
+	      "  3  nobody is signed in\n"
+	      "  4  this machine has no key of the vault\n"
+	      "  5  not everything is uploaded\n"
+	      "  6  something waits for a person's decision\n"
+	      "  7  in use by another process\n"
+	      "  8  local state is damaged; it was kept\n"
+	      "  9  a question could not be asked without a terminal\n",
 	      f);
 }
 

@@ -167,14 +167,6 @@ def test_get_leaves_no_partial_file(signed_in, base, graphd):
     assert not (base / "out").exists()
 
 
-def test_bandwidth_limit(signed_in, graphd):
-    mnt = signed_in.mount("--bwlimit-up", "2M")
-    start = time.monotonic()
-    (mnt / "f").write_bytes(bytes(6 * 2**20))
-    signed_in.flush()
-    assert time.monotonic() - start >= 2
-
-
 def test_cache_size_evicts_only_what_is_safe(signed_in, graphd):
     mnt = signed_in.mount("--cache-size", "8M")
     for i in range(6):

@@ -1,5 +1,6 @@
 """The program under test on a machine of its own: home, sign-in, mounts."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -159,7 +160,8 @@ class Mount:
         self._watchdog = None
 
     def start(self):
-        self.path.mkdir(exist_ok=True)
+        with contextlib.suppress(FileExistsError):  # maybe a dead mount
+            self.path.mkdir()
         log = self.machine.log.open("ab")
         log.write(f"$ nmbackupfs -f {self.options}\n".encode())
         log.flush()
@@ -181,6 +183,10 @@ class Mount:
             assert self.process.poll() is None, \
                 (f"the program ended with {self.process.returncode}:\n"
                  + proc.tail(self.machine.log, 20))
+            try:  # what is mounted there may be a dead predecessor
+                os.stat(self.path)
+            except OSError:
+                return False
             return str(self.path) in proc.mounts_below(self.path)
         proc.wait_until(mounted, timeout, "the mount")
 
