@@ -1,0 +1,304 @@
+#include "fs/store_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fs/db.h"
+#include "fs/node.h"
+#include "net/clock.h"
+
+/* Keys of the table `meta`:
+ *   schema            version of what follows
+ *   incarnation       as in the file beside the database
+ *   boot              the kernel's boot id when content was last recovered
+ *   clean             1 after an orderly end, 0 while running
+ * and those the engine keeps (fs/engine.c): drive, folder, links, rounds. */
+static const char schema_sql[] =
+	"CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
+	"CREATE TABLE node("
+	" ino INTEGER PRIMARY KEY, flags INTEGER NOT NULL,"
+	" mode INTEGER NOT NULL, uid INTEGER NOT NULL, gid INTEGER NOT NULL,"
+	" rdev INTEGER, parent INTEGER, name BLOB, fold BLOB,"
+	" mtime INTEGER, ctime INTEGER, atime INTEGER, size INTEGER,"
+	" cid INTEGER, gen INTEGER,"
+	" s_id TEXT, s_parent INTEGER, s_name TEXT, s_etag TEXT,"
+	" s_gen INTEGER, s_size INTEGER, s_len INTEGER, s_hash BLOB, s_mtime "
+	"INTEGER,"
+	" s_created INTEGER, gone_round INTEGER, replaced_by INTEGER);"
+	"CREATE UNIQUE INDEX node_name ON node(parent, name)"
+	" WHERE parent IS NOT NULL;"
+	"CREATE INDEX node_children ON node(parent) WHERE parent IS NOT NULL;"
+	"CREATE INDEX node_twin ON node(parent, fold) WHERE fold IS NOT NULL;"
+	"CREATE UNIQUE INDEX node_item ON node(s_id) WHERE s_id IS NOT NULL;"
+	"CREATE INDEX node_there ON node(s_parent) WHERE s_id IS NOT NULL;"
+	"CREATE INDEX node_dirty ON node(ino) WHERE flags & 1;"
+	"CREATE INDEX node_place ON node(s_parent, s_name)"
+	" WHERE flags & 1 AND s_id IS NOT NULL;"
+	"CREATE INDEX node_gone ON node(ino) WHERE parent IS NULL;"
+	"CREATE TABLE target(ino INTEGER PRIMARY KEY, target BLOB NOT NULL);"
+	"CREATE TABLE blocked(ino INTEGER PRIMARY KEY, rc INTEGER NOT NULL,"
+	" reason TEXT NOT NULL);"
+	"CREATE TABLE cfile("
+	" cid INTEGER PRIMARY KEY, ino INTEGER NOT NULL, size INTEGER NOT NULL,"
+	" flags INTEGER NOT NULL, gen INTEGER NOT NULL, prev INTEGER,"
+	" base_id TEXT, base_etag TEXT, base_size INTEGER, base_len INTEGER,"
+	" used INTEGER, blocks INTEGER, header BLOB);"
+	"CREATE INDEX cfile_ino ON cfile(ino);"
+	"CREATE INDEX cfile_evict ON cfile(used) WHERE flags & 1;"
+	"CREATE INDEX cfile_soft ON cfile(cid) WHERE flags & 2;"
+	"CREATE TABLE chunk(cid INTEGER, grp INTEGER, present BLOB, sums BLOB,"
+	" PRIMARY KEY(cid, grp)) WITHOUT ROWID;"
+	"CREATE TABLE partial(cid INTEGER, idx INTEGER, extents BLOB,"
+	" PRIMARY KEY(cid, idx)) WITHOUT ROWID;"
+	"CREATE TABLE attempt("
+	" aid INTEGER PRIMARY KEY, ino INTEGER NOT NULL, op INTEGER NOT NULL,"
+	" state INTEGER NOT NULL, cid INTEGER, gen INTEGER, parent INTEGER,"
+	" parent_id TEXT, name TEXT, item_id TEXT, etag TEXT, mtime INTEGER,"
+	" size INTEGER, plain_size INTEGER, hash BLOB, url TEXT, next INTEGER,"
+	" started INTEGER, header BLOB, secret BLOB, hash_state BLOB);"
+	"CREATE INDEX attempt_ino ON attempt(ino);"
+	"CREATE INDEX attempt_place ON attempt(parent_id, name);"
+	"CREATE TABLE attempt_chunk(aid INTEGER, grp INTEGER, sums BLOB,"
+	" tags BLOB, PRIMARY KEY(aid, grp)) WITHOUT ROWID;"
+	"CREATE TABLE seen("
+	" id TEXT PRIMARY KEY, parent_id TEXT, name TEXT, kind INTEGER,"
+	" etag TEXT, size INTEGER, hash BLOB, mtime INTEGER, created INTEGER,"
+	" deleted INTEGER, children INTEGER, round INTEGER, parked INTEGER,"
+	" flags INTEGER) WITHOUT ROWID;"
+	"CREATE INDEX seen_parent ON seen(parent_id);"
+	"CREATE TABLE listed(id TEXT PRIMARY KEY, round INTEGER) WITHOUT ROWID;"
+	"CREATE TABLE ledger("
+	" seq INTEGER PRIMARY KEY, time INTEGER NOT NULL, what INTEGER NOT "
+	"NULL,"
+	" id TEXT NOT NULL, path BLOB, etag TEXT, size INTEGER,"
+	" plain_size INTEGER, hash BLOB, plain_hash BLOB);"
+	"CREATE INDEX ledger_id ON ledger(id, seq);"
+	"CREATE INDEX ledger_deleted ON ledger(seq) WHERE what=4;";
+
+static int migrate(struct store *s, struct store_found *found)
+{
+	struct db *db;
+	int64_t have, version = 0;
+	int rc;
+
+	rc = db_query_int(
+		s->writer,
+		"SELECT count(*) FROM sqlite_master WHERE name='meta'", DB_NONE,
+		0, &have);
+	if (rc == 0 && have)
+		rc = store_get_int(s->writer, "schema", 0, &version);
+	if (rc < 0)
+		return rc;
+	if (version > STORE_SCHEMA)
+		return -ENOTSUP;
+	if (version == STORE_SCHEMA)
+		return 0;
+	found->created = true;
+	rc = store_begin(s, &db);
+	if (rc < 0)
+		return rc;
+	rc = db_script(db, schema_sql);
+	if (rc == 0)
+		rc = store_set_int(db, "schema", STORE_SCHEMA);
+	return rc < 0 ? store_rollback(s, rc) : store_commit(s);
+}
+
+static int read_boot_id(char *out, size_t size)
+{
+	FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
+
+	out[0] = '\0';
+	if (!f)
+		return -errno;
+	if (!fgets(out, (int)size, f))
+		out[0] = '\0';
+	fclose(f);
+	out[strcspn(out, "\n")] = '\0';
+	return 0;
+}
+
+int store_note_boot(struct db *db)
+{
+	char boot[64];
+
+	read_boot_id(boot, sizeof(boot));
+	return store_set_text(db, "boot", boot);
+}
+
+/* The number in `dir`/incarnation; 0 if there is none. */
+static uint64_t read_incarnation(const char *dir)
+{
+	char path[PATH_MAX];
+	uint64_t n = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/incarnation", dir);
+	f = fopen(path, "re");
+	if (!f)
+		return 0;
+	if (fscanf(f, "%" SCNu64, &n) != 1)
+		n = 0;
+	fclose(f);
+	return n;
+}
+
+static int write_incarnation(const char *dir, uint64_t n)
+{
+	char path[PATH_MAX], tmp[PATH_MAX];
+	int fd, dirfd, rc = 0;
+
+	snprintf(path, sizeof(path), "%s/incarnation", dir);
+	snprintf(tmp, sizeof(tmp), "%s/incarnation.new", dir);
+	fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	if (dprintf(fd, "%" PRIu64 "\n", n) < 0 || fsync(fd) < 0)
+		rc = -EIO;
+	close(fd);
+	if (rc == 0 && rename(tmp, path) < 0)
+		rc = -errno;
+	dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dirfd >= 0) {
+		fsync(dirfd);
+		close(dirfd);
+	}
+	return rc;
+}
+
+/* Both lost, but perhaps not the content files: numbers given out before must
+ * not come again. Minutes since 1970 grow faster than one per start. */
+static uint64_t first_incarnation(void)
+{
+	int64_t minutes = clock_real_ns() / NS_PER_SEC / 60;
+
+	return minutes > 0 ? (uint64_t)minutes & UINT32_MAX : 1;
+}
+
+/* Notes the new run in the database and beside it, and compares with what the
+ * last run left there. */
+static int start_run(struct store *s, const char *dir,
+                     struct store_found *found)
+{
+	char boot[64], last_boot[64];
+	uint64_t beside = dir ? read_incarnation(dir) : 0;
+	int64_t inside, clean, max_ino;
+	struct db *db;
+	int rc = store_begin(s, &db);
+
+	if (rc < 0)
+		return rc;
+	read_boot_id(boot, sizeof(boot));
+	rc = store_get_int(db, "incarnation", 0, &inside);
+	if (rc == 0)
+		rc = store_get_int(db, "clean", 0, &clean);
+	if (rc == 0)
+		rc = store_get_text(db, "boot", last_boot, sizeof(last_boot));
+	if (rc == 0)
+		rc = db_query_int(db, "SELECT max(ino) FROM node", DB_NONE, 0,
+		                  &max_ino);
+	if (rc < 0)
+		return store_rollback(s, rc);
+	found->clean = clean;
+	found->rebooted = !boot[0] || strcmp(boot, last_boot) != 0;
+	found->rolled_back =
+		dir && !found->created && (uint64_t)inside != beside;
+	s->incarnation =
+		((uint64_t)inside > beside ? (uint64_t)inside : beside) + 1;
+	if (found->created && !beside)
+		s->incarnation = first_incarnation();
+	atomic_store(&s->next_cid, s->incarnation << 32 | 1);
+	atomic_store(&s->next_ino,
+	             max_ino < NODE_FIRST ? NODE_FIRST : (uint64_t)max_ino + 1);
+	rc = store_set_int(db, "incarnation", (int64_t)s->incarnation);
+	if (rc == 0)
+		rc = store_set_int(db, "clean", 0);
+	if (rc == 0 && (found->created || clean)) /* nothing to recover */
+		rc = store_set_text(db, "boot", boot);
+	rc = rc < 0 ? store_rollback(s, rc) : store_commit(s);
+	if (rc == 0 && dir)
+		rc = store_sync(s);
+	return rc == 0 && dir ? write_incarnation(dir, s->incarnation) : rc;
+}
+
+static int set_up(struct store *s, const char *dir, struct store_found *found)
+{
+	/* NORMAL: a commit is in the log, not yet on the disk; store_sync()
+	 * does that. Checkpoints sync by themselves. */
+	int rc = db_script(s->writer, "PRAGMA journal_mode=WAL;"
+	                              "PRAGMA synchronous=NORMAL;"
+	                              "PRAGMA cache_size=-8192;"
+	                              "PRAGMA mmap_size=268435456;"
+	                              "PRAGMA journal_size_limit=67108864;"
+	                              "PRAGMA wal_autocheckpoint=4000;"
+	                              "PRAGMA foreign_keys=0;");
+
+	if (rc == 0)
+		rc = migrate(s, found);
+	return rc < 0 ? rc : start_run(s, dir, found);
+}
+
+int store_open(const char *dir, struct store **out_s,
+               struct store_found *out_found)
+{
+	struct store_found found = { false };
+	struct store *s = calloc(1, sizeof(*s));
+	int rc;
+
+	if (!s)
+		return -ENOMEM;
+	s->wal_fd = -1;
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_mutex_init(&s->reader_lock, NULL);
+	pthread_cond_init(&s->reader_free, NULL);
+	if (dir && asprintf(&s->path, "%s/state.db", dir) < 0) {
+		s->path = NULL;
+		rc = -ENOMEM;
+		goto err_free;
+	}
+	rc = db_open(dir ? s->path : ":memory:", true, &s->writer);
+	if (rc < 0)
+		goto err_free;
+	rc = set_up(s, dir, &found);
+	if (rc < 0)
+		goto err_free;
+	*out_s = s;
+	*out_found = found;
+	return 0;
+
+err_free:
+	db_close(s->writer);
+	s->writer = NULL;
+	store_close(s, false);
+	return rc;
+}
+
+void store_close(struct store *s, bool clean)
+{
+	struct db *db;
+
+	if (!s)
+		return;
+	for (int i = 0; i < MAX_READERS; i++)
+		db_close(s->readers[i]);
+	if (clean && s->writer && store_begin(s, &db) == 0) {
+		int rc = store_set_int(db, "clean", 1);
+
+		rc = rc < 0 ? store_rollback(s, rc) : store_commit(s);
+		if (rc == 0)
+			store_sync(s);
+	}
+	db_close(s->writer);
+	if (s->wal_fd >= 0)
+		close(s->wal_fd);
+	pthread_cond_destroy(&s->reader_free);
+	pthread_mutex_destroy(&s->reader_lock);
+	pthread_mutex_destroy(&s->lock);
+	free(s->path);
+	free(s);
+}
