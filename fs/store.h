@@ -27,10 +27,10 @@ struct store;
 
 /* What the start found. */
 struct store_found {
-	bool created;     /* there was no database */
-	bool clean;       /* the last run ended in order */
-	bool rebooted;    /* the machine restarted since the last run that came
-	                   * to store_note_boot() (or says so) */
+	bool created;  /* there was no database */
+	bool clean;    /* the last run ended in order, and it is its database */
+	bool rebooted; /* the machine restarted since the last run that came
+	                * to store_note_boot() (or says so) */
 	bool rolled_back; /* an older copy of the database was put here, or one
 	                   * of another machine: promise 4, facts of the
 	                   * server win */

@@ -18,6 +18,7 @@
  *   incarnation       as in the file beside the database
  *   boot              the kernel's boot id when content was last recovered
  *   clean             1 after an orderly end, 0 while running
+ *   starting          1 until the file has followed
  * and those the engine keeps (fs/engine.c): drive, folder, links, rounds. */
 static const char schema_sql[] =
 	"CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
@@ -180,50 +181,105 @@ static uint64_t first_incarnation(void)
 	return minutes > 0 ? (uint64_t)minutes & UINT32_MAX : 1;
 }
 
+/* What the last run left, in the database and beside it. */
+struct last_run {
+	char boot[64];
+	int64_t incarnation, clean, starting, max_ino;
+	uint64_t beside;
+};
+
+static int read_last_run(struct db *db, const char *dir, struct last_run *l)
+{
+	int rc = store_get_int(db, "incarnation", 0, &l->incarnation);
+
+	if (rc == 0)
+		rc = store_get_int(db, "clean", 0, &l->clean);
+	if (rc == 0)
+		rc = store_get_int(db, "starting", 0, &l->starting);
+	if (rc == 0)
+		rc = store_get_text(db, "boot", l->boot, sizeof(l->boot));
+	if (rc == 0)
+		rc = db_query_int(db, "SELECT max(ino) FROM node", DB_NONE, 0,
+		                  &l->max_ino);
+	l->beside = dir ? read_incarnation(dir) : (uint64_t)l->incarnation;
+	return rc;
+}
+
+/* The numbers differ by one, too, if the last start died between the two. */
+static bool is_rolled_back(const struct last_run *l)
+{
+	uint64_t inside = (uint64_t)l->incarnation;
+
+	return inside != l->beside && !(l->starting && inside == l->beside + 1);
+}
+
+static void judge(struct store *s, const struct last_run *l, const char *boot,
+                  struct store_found *found)
+{
+	uint64_t inside = (uint64_t)l->incarnation;
+
+	found->rolled_back = !found->created && is_rolled_back(l);
+	found->clean = l->clean && !found->rolled_back;
+	found->rebooted = !boot[0] || strcmp(boot, l->boot) != 0;
+	s->incarnation = (inside > l->beside ? inside : l->beside) + 1;
+	if (found->created && !l->beside)
+		s->incarnation = first_incarnation();
+	atomic_store(&s->next_cid, s->incarnation << 32 | 1);
+	atomic_store(&s->next_ino, l->max_ino < NODE_FIRST
+	                                   ? NODE_FIRST
+	                                   : (uint64_t)l->max_ino + 1);
+}
+
+static int note_run(struct store *s, struct db *db, const char *boot,
+                    const struct store_found *found)
+{
+	int rc = store_set_int(db, "incarnation", (int64_t)s->incarnation);
+
+	if (rc == 0)
+		rc = store_set_int(db, "clean", 0);
+	if (rc == 0)
+		rc = store_set_int(db, "starting", 1);
+	if (rc == 0 && (found->created || found->clean)) /* all recovered */
+		rc = store_set_text(db, "boot", boot);
+	return rc;
+}
+
+/* The number beside the database follows the one inside. */
+static int note_beside(struct store *s, const char *dir)
+{
+	struct db *db;
+	int rc = store_sync(s);
+
+	if (rc == 0)
+		rc = write_incarnation(dir, s->incarnation);
+	if (rc == 0)
+		rc = store_begin(s, &db);
+	if (rc < 0)
+		return rc;
+	rc = store_set_int(db, "starting", 0);
+	return rc < 0 ? store_rollback(s, rc) : store_commit(s);
+}
+
 /* Notes the new run in the database and beside it, and compares with what the
  * last run left there. */
 static int start_run(struct store *s, const char *dir,
                      struct store_found *found)
 {
-	char boot[64], last_boot[64];
-	uint64_t beside = dir ? read_incarnation(dir) : 0;
-	int64_t inside, clean, max_ino;
+	struct last_run last;
+	char boot[64];
 	struct db *db;
 	int rc = store_begin(s, &db);
 
 	if (rc < 0)
 		return rc;
 	read_boot_id(boot, sizeof(boot));
-	rc = store_get_int(db, "incarnation", 0, &inside);
-	if (rc == 0)
-		rc = store_get_int(db, "clean", 0, &clean);
-	if (rc == 0)
-		rc = store_get_text(db, "boot", last_boot, sizeof(last_boot));
-	if (rc == 0)
-		rc = db_query_int(db, "SELECT max(ino) FROM node", DB_NONE, 0,
-		                  &max_ino);
-	if (rc < 0)
-		return store_rollback(s, rc);
-	found->clean = clean;
-	found->rebooted = !boot[0] || strcmp(boot, last_boot) != 0;
-	found->rolled_back =
-		dir && !found->created && (uint64_t)inside != beside;
-	s->incarnation =
-		((uint64_t)inside > beside ? (uint64_t)inside : beside) + 1;
-	if (found->created && !beside)
-		s->incarnation = first_incarnation();
-	atomic_store(&s->next_cid, s->incarnation << 32 | 1);
-	atomic_store(&s->next_ino,
-	             max_ino < NODE_FIRST ? NODE_FIRST : (uint64_t)max_ino + 1);
-	rc = store_set_int(db, "incarnation", (int64_t)s->incarnation);
-	if (rc == 0)
-		rc = store_set_int(db, "clean", 0);
-	if (rc == 0 && (found->created || clean)) /* nothing to recover */
-		rc = store_set_text(db, "boot", boot);
+	rc = read_last_run(db, dir, &last);
+	if (rc == 0) {
+		judge(s, &last, boot, found);
+		rc = note_run(s, db, boot, found);
+	}
 	rc = rc < 0 ? store_rollback(s, rc) : store_commit(s);
-	if (rc == 0 && dir)
-		rc = store_sync(s);
-	return rc == 0 && dir ? write_incarnation(dir, s->incarnation) : rc;
+	return rc == 0 && dir ? note_beside(s, dir) : rc;
 }
 
 static int set_up(struct store *s, const char *dir, struct store_found *found)

@@ -211,6 +211,66 @@ static void test_reboots(void)
 	remove_dir();
 }
 
+static void set_beside(uint64_t n)
+{
+	char path[128];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/incarnation", dir);
+	f = fopen(path, "w");
+	CHECK(f != NULL);
+	fprintf(f, "%" PRIu64 "\n", n);
+	fclose(f);
+}
+
+/* The number inside and the one beside, as several accidents leave them. */
+static void test_two_numbers(void)
+{
+	static const struct {
+		const char *name;
+		int64_t starting;
+		int64_t off; /* beside, from the one inside */
+		bool rolled_back;
+	} cases[] = {
+		{ "in order", 0, 0, false },
+		{ "died before the file followed", 1, -1, false },
+		{ "died after that", 1, 0, false },
+		{ "older copy", 0, 3, true },
+		{ "older copy of a start", 1, 3, true },
+		{ "another machine's", 0, -1, true },
+		{ "another machine's start", 1, -2, true },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct store_found found;
+		int64_t inside;
+		struct store *s;
+		struct db *db;
+		uint64_t cid;
+
+		check_row("%s", cases[i].name);
+		make_dir();
+		CHECK_EQ(store_open(dir, &s, &found), 0);
+		CHECK_EQ(store_begin(s, &db), 0);
+		CHECK_EQ(store_get_int(db, "incarnation", 0, &inside), 0);
+		CHECK_EQ(store_set_int(db, "starting", cases[i].starting), 0);
+		CHECK_EQ(store_commit(s), 0);
+		cid = store_next_cid(s);
+		store_close(s, true);
+		set_beside((uint64_t)(inside + cases[i].off));
+		CHECK_EQ(store_open(dir, &s, &found), 0);
+		CHECK_EQ(found.rolled_back, cases[i].rolled_back);
+		/* Such a database knows not what its files are. */
+		CHECK_EQ(found.clean, !cases[i].rolled_back);
+		CHECK(store_next_cid(s) > cid);
+		store_close(s, true);
+		CHECK_EQ(store_open(dir, &s, &found), 0);
+		CHECK(!found.rolled_back && found.clean);
+		store_close(s, true);
+		remove_dir();
+	}
+}
+
 /* Database and number lost, content files not. */
 static void test_numbers_after_loss(void)
 {
@@ -320,6 +380,7 @@ int main(void)
 	RUN(test_each_stops_and_goes_on);
 	RUN(test_incarnations);
 	RUN(test_reboots);
+	RUN(test_two_numbers);
 	RUN(test_numbers_after_loss);
 	RUN(test_damaged);
 	RUN(test_newer_schema);
