@@ -494,6 +494,8 @@ static int forget_plans(struct engine *e)
 		rc = db_run(db, "DELETE FROM seen --rolled back", DB_NONE);
 	if (rc == 0)
 		rc = store_set_text(db, "delta_link", "");
+	if (rc == 0)
+		rc = store_note_rollback(db);
 	return rc < 0 ? store_rollback(e->opt.store, rc)
 	              : store_commit(e->opt.store);
 }

@@ -70,6 +70,9 @@ int store_set_text(struct db *db, const char *key, const char *text);
  * this boot finds !rebooted. */
 int store_note_boot(struct db *db);
 
+/* The same for what a rolled back database made necessary. */
+int store_note_rollback(struct db *db);
+
 /* Full check of the file's structure; slow. 0, -EUCLEAN, -Exxx. Own reader. */
 int store_check(struct store *s);
 

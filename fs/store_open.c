@@ -19,6 +19,7 @@
  *   boot              the kernel's boot id when content was last recovered
  *   clean             1 after an orderly end, 0 while running
  *   starting          1 until the file has followed
+ *   rolled_back       1 until what an older copy must not do is dropped
  * and those the engine keeps (fs/engine.c): drive, folder, links, rounds. */
 static const char schema_sql[] =
 	"CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
@@ -132,6 +133,11 @@ int store_note_boot(struct db *db)
 	return store_set_text(db, "boot", boot);
 }
 
+int store_note_rollback(struct db *db)
+{
+	return store_set_int(db, "rolled_back", 0);
+}
+
 /* The number in `dir`/incarnation; 0 if there is none. */
 static uint64_t read_incarnation(const char *dir)
 {
@@ -184,7 +190,7 @@ static uint64_t first_incarnation(void)
 /* What the last run left, in the database and beside it. */
 struct last_run {
 	char boot[64];
-	int64_t incarnation, clean, starting, max_ino;
+	int64_t incarnation, clean, starting, rolled_back, max_ino;
 	uint64_t beside;
 };
 
@@ -196,6 +202,8 @@ static int read_last_run(struct db *db, const char *dir, struct last_run *l)
 		rc = store_get_int(db, "clean", 0, &l->clean);
 	if (rc == 0)
 		rc = store_get_int(db, "starting", 0, &l->starting);
+	if (rc == 0)
+		rc = store_get_int(db, "rolled_back", 0, &l->rolled_back);
 	if (rc == 0)
 		rc = store_get_text(db, "boot", l->boot, sizeof(l->boot));
 	if (rc == 0)
@@ -210,6 +218,8 @@ static bool is_rolled_back(const struct last_run *l)
 {
 	uint64_t inside = (uint64_t)l->incarnation;
 
+	if (l->rolled_back)
+		return true; /* and nobody has acted on it yet */
 	return inside != l->beside && !(l->starting && inside == l->beside + 1);
 }
 
@@ -239,6 +249,8 @@ static int note_run(struct store *s, struct db *db, const char *boot,
 		rc = store_set_int(db, "clean", 0);
 	if (rc == 0)
 		rc = store_set_int(db, "starting", 1);
+	if (rc == 0 && found->rolled_back)
+		rc = store_set_int(db, "rolled_back", 1);
 	if (rc == 0 && (found->created || found->clean)) /* all recovered */
 		rc = store_set_text(db, "boot", boot);
 	return rc;

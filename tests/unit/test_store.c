@@ -264,6 +264,13 @@ static void test_two_numbers(void)
 		CHECK_EQ(found.clean, !cases[i].rolled_back);
 		CHECK(store_next_cid(s) > cid);
 		store_close(s, true);
+		/* Not forgotten before somebody has acted on it. */
+		CHECK_EQ(store_open(dir, &s, &found), 0);
+		CHECK_EQ(found.rolled_back, cases[i].rolled_back);
+		CHECK_EQ(store_begin(s, &db), 0);
+		CHECK_EQ(store_note_rollback(db), 0);
+		CHECK_EQ(store_commit(s), 0);
+		store_close(s, true);
 		CHECK_EQ(store_open(dir, &s, &found), 0);
 		CHECK(!found.rolled_back && found.clean);
 		store_close(s, true);
