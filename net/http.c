@@ -101,6 +101,7 @@ static void finish(struct http_request *r, int rc)
 		http_queue_remove(r);
 		break;
 	case HTTP_AT_RUNNING:
+		http_sock_break(r);
 		http_request_stop(r);
 		http_queue_leave(h, r);
 		break;

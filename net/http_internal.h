@@ -201,6 +201,7 @@ curl_socket_t http_sock_open(void *arg, curlsocktype purpose,
                              struct curl_sockaddr *addr);
 int http_sock_close(void *arg, curl_socket_t fd);
 void http_sock_attach(struct http_request *r, int local_port, int peer_port);
+void http_sock_break(const struct http_request *r);
 void http_sock_detach(struct http_request *r);
 uint64_t http_sock_progress(const struct http_request *r);
 void http_sock_drop_idle(struct http *h);

@@ -106,6 +106,18 @@ void http_sock_detach(struct http_request *r)
 	r->sock = NULL;
 }
 
+/* The request is broken off: what the kernel still holds of it must not arrive
+ * later, beside what is sent next (facts 5.2: one request at a time for each
+ * session). The connection is reset instead of closed. */
+void http_sock_break(const struct http_request *r)
+{
+	struct linger none = { .l_onoff = 1, .l_linger = 0 };
+
+	if (r->sock && r->sock->users == 1)
+		setsockopt(r->sock->fd, SOL_SOCKET, SO_LINGER, &none,
+		           sizeof(none));
+}
+
 /* A number that grows when the other side took or gave a byte. What libcurl
  * wrote may sit in the kernel for a minute on a slow line, and only TCP knows
  * that it is moving. 0 on a connection shared with other requests. */

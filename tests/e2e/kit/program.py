@@ -184,7 +184,7 @@ class Mount:
                 (f"the program ended with {self.process.returncode}:\n"
                  + proc.tail(self.machine.log, 20))
             try:  # what is mounted there may be a dead predecessor
-                os.stat(self.path)
+                os.statvfs(self.path)
             except OSError:
                 return False
             return str(self.path) in proc.mounts_below(self.path)
