@@ -112,8 +112,16 @@ static int start_thread(struct http *h)
 
 static void free_all(struct http *h)
 {
+	struct http_sock *s;
+
 	if (h->multi)
-		curl_multi_cleanup(h->multi); /* empties h->socks */
+		curl_multi_cleanup(h->multi); /* mostly empties h->socks */
+	/* A connection whose set-up ran out of memory is closed by libcurl
+	 * itself, without telling. */
+	while ((s = LIST_FIRST(&h->socks))) {
+		LIST_REMOVE(s, link);
+		free(s);
+	}
 	if (h->share)
 		curl_share_cleanup(h->share);
 	if (h->timer_fd >= 0)
