@@ -126,6 +126,17 @@ static bool started(struct call *c, struct parked *p, int rc)
 	return true;
 }
 
+bool call_on_worker(struct call *c)
+{
+	struct parked *p;
+	int rc = park_add(c->nmb->park, c->req, resume, c, &p);
+
+	if (rc < 0)
+		return answer(c, rc);
+	park_wake(p, 0);
+	return true;
+}
+
 bool call_wait_list(struct call *c, uint64_t ino)
 {
 	int64_t left = time_left(c, -EIO);

@@ -57,6 +57,8 @@ void call_free(struct call *c);
 /* Return what the run function returns. */
 bool call_wait_list(struct call *c, uint64_t ino);
 bool call_wait_room(struct call *c);
+/* Runs again at once, on a worker, where it may block on the kernel. */
+bool call_on_worker(struct call *c);
 struct content;
 bool call_wait_chunk(struct call *c, struct content *content, uint64_t off,
                      size_t len, bool sequential);

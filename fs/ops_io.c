@@ -168,24 +168,47 @@ void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off,
 	call_start(c);
 }
 
+/* The kernel asks without writing its dirty pages back first: what a program
+ * just wrote would look like a hole, and `cp` would lose it. Being told to
+ * forget its pages makes it write them; it waits for our answer meanwhile with
+ * the inode locked, which write-out does not need. */
+static bool run_lseek(struct call *c)
+{
+	struct handle *h = file_of(&c->fi)->handle;
+	struct content *content;
+	struct tree_use use;
+	uint64_t at;
+	int rc;
+
+	tree_get_use(c->nmb->tree, handle_ino(h), &use);
+	if (use.writers && !c->size) {
+		c->size = 1; /* the next time it runs, on a worker */
+		return call_on_worker(c);
+	}
+	if (c->size)
+		fuse_lowlevel_notify_inval_inode(c->nmb->fuse, c->ino, 0, 0);
+	rc = tree_handle_content(c->nmb->tree, h, &content);
+	if (rc == 0) {
+		rc = content_seek(content, (uint64_t)c->off, c->flags, &at);
+		content_put(content);
+	}
+	if (rc < 0)
+		return answer(c, rc);
+	fuse_reply_lseek(c->req, (off_t)at);
+	return false;
+}
+
 /* Valid replies: lseek, err. */
 void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
               struct fuse_file_info *fi)
 {
-	struct nmb *nmb = fuse_req_userdata(req);
-	struct content *c;
-	uint64_t at;
-	int rc = tree_handle_content(nmb->tree, file_of(fi)->handle, &c);
+	struct call *c = call_new(req, run_lseek, ino, NULL, fi);
 
-	(void)ino;
-	if (rc == 0) {
-		rc = content_seek(c, (uint64_t)off, whence, &at);
-		content_put(c);
+	if (c) {
+		c->off = off;
+		c->flags = whence;
 	}
-	if (rc < 0)
-		reply_error(req, rc);
-	else
-		fuse_reply_lseek(req, (off_t)at);
+	call_start(c);
 }
 
 /* ---- copying

@@ -329,6 +329,8 @@ def test_umask_and_setgid(here):
 @pytest.mark.mount_options("-o", "allow_other")
 def test_permissions_are_checked(mnt):
     """default_permissions: another user gets what the mode says."""
+    for above in mnt.path.parents[:-2]:  # pytest's directories are private
+        os.chmod(above, above.stat().st_mode | 0o011)
     os.chmod(mnt.path, 0o755)
     (mnt / "secret").write_bytes(b"s")
     os.chmod(mnt / "secret", 0o600)
@@ -362,7 +364,7 @@ print(code(open, root + "/secret"), code(open, root + "/open"),
 
 def test_link_counts_and_inodes(here):
     assert (here / "file").stat().st_nlink == 1
-    assert here.stat().st_nlink >= 2
+    assert here.stat().st_nlink == 1  # nobody counts, as on btrfs
     inos = {p.name: p.lstat().st_ino for p in here.iterdir()}
     assert len(set(inos.values())) == len(inos)
     assert {e.name: e.inode() for e in os.scandir(here)} == inos
@@ -484,7 +486,8 @@ def test_holes_and_copy_file_range(here):
     assert trees.sha(here / "copy") == trees.sha(here / "sparse")
 
 
-def test_statvfs(mnt, graphd):
+def test_statvfs(mnt, graphd, signed_in):
+    signed_in.wait_status(lambda s: s["quota"]["total"], what="the quota")
     info = os.statvfs(mnt.path)
     total = info.f_blocks * info.f_frsize
     assert info.f_namemax == 255
