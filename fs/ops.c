@@ -131,7 +131,7 @@ static bool run_setattr(struct call *c)
 	if (what & TREE_SET_SIZE && c->st.st_size)
 		rc = space_admit(c->nmb->space);
 	if (rc == -EAGAIN)
-		return call_wait_room(c);
+		return ops_wait_room(c);
 	if (rc == 0)
 		rc = tree_set_attr(c->nmb->tree, c->ino, &c->st, what, &st);
 	reply_attr(c->req, rc, &st);
@@ -142,13 +142,13 @@ static bool run_setattr(struct call *c)
 static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr,
                        int to_set, struct fuse_file_info *fi)
 {
-	struct call *c = call_new(req, run_setattr, ino, NULL, fi);
+	struct call *c = ops_new(req, run_setattr, ino, NULL, fi);
 
 	if (c) {
 		c->st = *attr;
 		c->flags = to_set;
 	}
-	call_start(c);
+	ops_start(c);
 }
 
 #define BLOCK   4096

@@ -21,14 +21,14 @@ void reply_error(fuse_req_t req, int rc)
 	fuse_reply_err(req, -rc);
 }
 
-bool answer(struct call *c, int rc)
+bool ops_answer(struct call *c, int rc)
 {
 	reply_error(c->req, rc);
 	return false;
 }
 
-struct fuse_entry_param to_entry_param(const struct nmb *nmb,
-                                       const struct tree_entry *e)
+struct fuse_entry_param ops_entry_param(const struct nmb *nmb,
+                                        const struct tree_entry *e)
 {
 	return (struct fuse_entry_param){
 		.ino = e->nodeid,
@@ -38,9 +38,9 @@ struct fuse_entry_param to_entry_param(const struct nmb *nmb,
 	};
 }
 
-bool answer_entry(struct call *c, const struct tree_entry *e)
+bool ops_answer_entry(struct call *c, const struct tree_entry *e)
 {
-	struct fuse_entry_param p = to_entry_param(c->nmb, e);
+	struct fuse_entry_param p = ops_entry_param(c->nmb, e);
 
 	lock_assert_none();
 	if (fuse_reply_entry(c->req, &p) == -ENOENT) /* nobody waits any more */
@@ -51,15 +51,15 @@ bool answer_entry(struct call *c, const struct tree_entry *e)
 /* ---- calls
  * ------------------------------------------------------------------- */
 
-void call_free(struct call *c)
+void ops_free(struct call *c)
 {
 	free(c->name);
 	free(c->name2);
 	free(c);
 }
 
-struct call *call_new(fuse_req_t req, call_run_fn *run, fuse_ino_t ino,
-                      const char *name, const struct fuse_file_info *fi)
+struct call *ops_new(fuse_req_t req, call_run_fn *run, fuse_ino_t ino,
+                     const char *name, const struct fuse_file_info *fi)
 {
 	struct call *c = calloc(1, sizeof(*c));
 
@@ -83,10 +83,10 @@ struct call *call_new(fuse_req_t req, call_run_fn *run, fuse_ino_t ino,
 	return c;
 }
 
-void call_start(struct call *c)
+void ops_start(struct call *c)
 {
 	if (c && !c->run(c))
-		call_free(c);
+		ops_free(c);
 }
 
 /* ---- waiting
@@ -97,13 +97,13 @@ static void resume(void *arg, int rc)
 	struct call *c = arg;
 
 	if (rc == 0) {
-		call_start(c);
+		ops_start(c);
 		return;
 	}
 	if (rc == -ETIMEDOUT)
 		rc = c->timeout_rc;
 	reply_error(c->req, rc == -ECANCELED ? -EIO : rc);
-	call_free(c);
+	ops_free(c);
 }
 
 /* All waits of one call together take no longer than the deadline. */
@@ -122,22 +122,22 @@ static int64_t time_left(struct call *c, int timeout_rc)
 static bool started(struct call *c, struct parked *p, int rc)
 {
 	if (rc < 0 && park_remove(p) == 0)
-		return answer(c, rc);
+		return ops_answer(c, rc);
 	return true;
 }
 
-bool call_on_worker(struct call *c)
+bool ops_on_worker(struct call *c)
 {
 	struct parked *p;
 	int rc = park_add(c->nmb->park, c->req, resume, c, &p);
 
 	if (rc < 0)
-		return answer(c, rc);
+		return ops_answer(c, rc);
 	park_wake(p, 0);
 	return true;
 }
 
-bool call_wait_list(struct call *c, uint64_t ino)
+bool ops_wait_list(struct call *c, uint64_t ino)
 {
 	int64_t left = time_left(c, -EIO);
 	struct nmb *nmb = c->nmb;
@@ -147,12 +147,12 @@ bool call_wait_list(struct call *c, uint64_t ino)
 	if (rc == 0)
 		rc = park_add(nmb->park, c->req, resume, c, &p);
 	if (rc < 0)
-		return answer(c, rc);
+		return ops_answer(c, rc);
 	rc = engine_list(nmb->engine, ino, left, park_wake, p);
 	return started(c, p, rc);
 }
 
-bool call_wait_room(struct call *c)
+bool ops_wait_room(struct call *c)
 {
 	int64_t left = time_left(c, -ENOSPC);
 	struct space_wait *wait;
@@ -163,13 +163,13 @@ bool call_wait_room(struct call *c)
 	if (rc == 0)
 		rc = park_add(nmb->park, c->req, resume, c, &p);
 	if (rc < 0)
-		return answer(c, rc);
+		return ops_answer(c, rc);
 	rc = space_wait(nmb->space, left, park_wake, p, &wait);
 	return started(c, p, rc);
 }
 
-bool call_wait_chunk(struct call *c, struct content *content, uint64_t off,
-                     size_t len, bool sequential)
+bool ops_wait_chunk(struct call *c, struct content *content, uint64_t off,
+                    size_t len, bool sequential)
 {
 	int64_t left = time_left(c, -EIO);
 	struct fetch_wait *wait;
@@ -180,7 +180,7 @@ bool call_wait_chunk(struct call *c, struct content *content, uint64_t off,
 	if (rc == 0)
 		rc = park_add(nmb->park, c->req, resume, c, &p);
 	if (rc < 0)
-		return answer(c, rc);
+		return ops_answer(c, rc);
 	rc = fetch_want(nmb->fetch, content, off, len, sequential, left,
 	                park_wake, p, &wait);
 	return started(c, p, rc);

@@ -78,7 +78,7 @@ static int add_entry(struct page *p, const char *name,
 	size_t room = p->call->size - p->len, need;
 
 	if (p->plus) {
-		struct fuse_entry_param ep = to_entry_param(p->call->nmb, e);
+		struct fuse_entry_param ep = ops_entry_param(p->call->nmb, e);
 
 		need = fuse_add_direntry_plus(p->call->req, p->data + p->len,
 		                              room, name, &ep, off);
@@ -140,7 +140,7 @@ static bool list(struct call *c, bool plus)
 	if (rc < 0)
 		page_forget(&p);
 	page_done(&p);
-	return unlisted ? call_wait_list(c, unlisted) : false;
+	return unlisted ? ops_wait_list(c, unlisted) : false;
 }
 
 static bool run_readdir(struct call *c)
@@ -156,13 +156,13 @@ static bool run_readdirplus(struct call *c)
 static void start_list(fuse_req_t req, call_run_fn *run, fuse_ino_t ino,
                        size_t size, off_t off)
 {
-	struct call *c = call_new(req, run, ino, NULL, NULL);
+	struct call *c = ops_new(req, run, ino, NULL, NULL);
 
 	if (c) {
 		c->size = size;
 		c->off = off;
 	}
-	call_start(c);
+	ops_start(c);
 }
 
 /* Valid replies: buf, data, err. */

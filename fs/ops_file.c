@@ -59,13 +59,13 @@ static bool run_open(struct call *c)
 	int rc = wants_write(&c->fi) ? space_admit(c->nmb->space) : 0;
 
 	if (rc == -EAGAIN)
-		return call_wait_room(c);
+		return ops_wait_room(c);
 	if (rc == 0)
 		rc = tree_open(c->nmb->tree, c->ino, c->fi.flags, &h);
 	if (rc == 0)
 		rc = set_up(c, h);
 	if (rc < 0)
-		return answer(c, rc);
+		return ops_answer(c, rc);
 	if (fuse_reply_open(c->req, &c->fi) == -ENOENT)
 		tear_down(c->nmb, file_of(&c->fi));
 	return false;
@@ -74,7 +74,7 @@ static bool run_open(struct call *c)
 /* Valid replies: open, err. */
 void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	call_start(call_new(req, run_open, ino, NULL, fi));
+	ops_start(ops_new(req, run_open, ino, NULL, fi));
 }
 
 static bool run_create(struct call *c)
@@ -86,18 +86,18 @@ static bool run_create(struct call *c)
 	int rc = space_admit(c->nmb->space);
 
 	if (rc == -EAGAIN)
-		return call_wait_room(c);
+		return ops_wait_room(c);
 	if (rc == 0)
 		rc = tree_create(c->nmb->tree, c->ino, c->name, c->mode,
 		                 c->fi.flags, who->uid, who->gid, &e, &h);
 	if (rc < 0)
-		return answer(c, rc);
+		return ops_answer(c, rc);
 	rc = set_up(c, h);
 	if (rc < 0) {
 		tree_forget(c->nmb->tree, e.nodeid, 1);
-		return answer(c, rc);
+		return ops_answer(c, rc);
 	}
-	p = to_entry_param(c->nmb, &e);
+	p = ops_entry_param(c->nmb, &e);
 	if (fuse_reply_create(c->req, &p, &c->fi) == -ENOENT) {
 		tear_down(c->nmb, file_of(&c->fi));
 		tree_forget(c->nmb->tree, e.nodeid, 1);
@@ -109,11 +109,11 @@ static bool run_create(struct call *c)
 void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
                struct fuse_file_info *fi)
 {
-	struct call *c = call_new(req, run_create, parent, name, fi);
+	struct call *c = ops_new(req, run_create, parent, name, fi);
 
 	if (c)
 		c->mode = mode;
-	call_start(c);
+	ops_start(c);
 }
 
 /* Valid replies: err. */

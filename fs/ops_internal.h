@@ -49,29 +49,29 @@ static inline struct file *file_of(const struct fuse_file_info *fi)
 
 /* Makes a call and runs it; frees it unless it got parked. Without memory the
  * request is answered so. `fi`, `name` may be NULL. */
-struct call *call_new(fuse_req_t req, call_run_fn *run, fuse_ino_t ino,
-                      const char *name, const struct fuse_file_info *fi);
-void call_start(struct call *c); /* NULL is fine */
-void call_free(struct call *c);
+struct call *ops_new(fuse_req_t req, call_run_fn *run, fuse_ino_t ino,
+                     const char *name, const struct fuse_file_info *fi);
+void ops_start(struct call *c); /* NULL is fine */
+void ops_free(struct call *c);
 
 /* Return what the run function returns. */
-bool call_wait_list(struct call *c, uint64_t ino);
-bool call_wait_room(struct call *c);
 /* Runs again at once, on a worker, where it may block on the kernel. */
-bool call_on_worker(struct call *c);
+bool ops_on_worker(struct call *c);
+bool ops_wait_list(struct call *c, uint64_t ino);
+bool ops_wait_room(struct call *c);
 struct content;
-bool call_wait_chunk(struct call *c, struct content *content, uint64_t off,
-                     size_t len, bool sequential);
+bool ops_wait_chunk(struct call *c, struct content *content, uint64_t off,
+                    size_t len, bool sequential);
 
 /* Replies; the call is done. */
-bool answer(struct call *c, int rc);
-bool answer_entry(struct call *c, const struct tree_entry *e);
+bool ops_answer(struct call *c, int rc);
+bool ops_answer_entry(struct call *c, const struct tree_entry *e);
 
 /* The only caller of fuse_reply_err(). rc 0 or -Exxx. */
 void reply_error(fuse_req_t req, int rc);
 
-struct fuse_entry_param to_entry_param(const struct nmb *nmb,
-                                       const struct tree_entry *e);
+struct fuse_entry_param ops_entry_param(const struct nmb *nmb,
+                                        const struct tree_entry *e);
 
 /* ---- the operations, by file ----------------------------------------------
  */

@@ -50,14 +50,14 @@ static bool run_read(struct call *c)
 	int rc = tree_handle_content(c->nmb->tree, f->handle, &content);
 
 	if (rc < 0)
-		return answer(c, rc);
+		return ops_answer(c, rc);
 	rc = content_read(content, off, c->size, &span);
 	if (rc == 0)
 		rc = check_full(c, f->handle, &span);
 	if (rc == -EAGAIN) {
-		parked = call_wait_chunk(c, content, off, c->size, sequential);
+		parked = ops_wait_chunk(c, content, off, c->size, sequential);
 	} else if (rc < 0) {
-		parked = answer(c, rc);
+		parked = ops_answer(c, rc);
 	} else {
 		atomic_store(&f->next_off, off + span.len);
 		parked = reply_span(c, &span);
@@ -70,13 +70,13 @@ static bool run_read(struct call *c)
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
              struct fuse_file_info *fi)
 {
-	struct call *c = call_new(req, run_read, ino, NULL, fi);
+	struct call *c = ops_new(req, run_read, ino, NULL, fi);
 
 	if (c) {
 		c->size = size;
 		c->off = off;
 	}
-	call_start(c);
+	ops_start(c);
 }
 
 /* ---- writing
@@ -139,33 +139,33 @@ static bool run_fallocate(struct call *c)
 	if (!(c->flags & FALLOC_FL_PUNCH_HOLE))
 		rc = space_admit(nmb->space);
 	if (rc == -EAGAIN)
-		return call_wait_room(c);
+		return ops_wait_room(c);
 	if (rc == 0 && !(c->flags & FALLOC_FL_PUNCH_HOLE))
 		rc = space_take(nmb->space, (uint64_t)c->off2);
 	if (rc == 0)
 		rc = tree_handle_content(nmb->tree, h, &content);
 	if (rc < 0)
-		return answer(c, rc);
+		return ops_answer(c, rc);
 	rc = content_fallocate(content, c->flags, (uint64_t)c->off,
 	                       (uint64_t)c->off2);
 	if (rc == 0)
 		tree_wrote(nmb->tree, h, content, false);
 	content_put(content);
-	return answer(c, rc);
+	return ops_answer(c, rc);
 }
 
 /* Valid replies: err. */
 void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off,
                   off_t len, struct fuse_file_info *fi)
 {
-	struct call *c = call_new(req, run_fallocate, ino, NULL, fi);
+	struct call *c = ops_new(req, run_fallocate, ino, NULL, fi);
 
 	if (c) {
 		c->flags = mode;
 		c->off = off;
 		c->off2 = len;
 	}
-	call_start(c);
+	ops_start(c);
 }
 
 /* The kernel asks without writing its dirty pages back first: what a program
@@ -183,7 +183,7 @@ static bool run_lseek(struct call *c)
 	tree_get_use(c->nmb->tree, handle_ino(h), &use);
 	if (use.writers && !c->size) {
 		c->size = 1; /* the next time it runs, on a worker */
-		return call_on_worker(c);
+		return ops_on_worker(c);
 	}
 	if (c->size)
 		fuse_lowlevel_notify_inval_inode(c->nmb->fuse, c->ino, 0, 0);
@@ -193,7 +193,7 @@ static bool run_lseek(struct call *c)
 		content_put(content);
 	}
 	if (rc < 0)
-		return answer(c, rc);
+		return ops_answer(c, rc);
 	fuse_reply_lseek(c->req, (off_t)at);
 	return false;
 }
@@ -202,13 +202,13 @@ static bool run_lseek(struct call *c)
 void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
               struct fuse_file_info *fi)
 {
-	struct call *c = call_new(req, run_lseek, ino, NULL, fi);
+	struct call *c = ops_new(req, run_lseek, ino, NULL, fi);
 
 	if (c) {
 		c->off = off;
 		c->flags = whence;
 	}
-	call_start(c);
+	ops_start(c);
 }
 
 /* ---- copying
@@ -244,7 +244,7 @@ static bool run_copy(struct call *c)
 	int rc = tree_handle_content(nmb->tree, in, &from);
 
 	if (rc < 0)
-		return answer(c, rc);
+		return ops_answer(c, rc);
 	rc = content_read(from, (uint64_t)c->off, c->size, &span);
 	if (rc == 0)
 		rc = space_take(nmb->space, span.len);
@@ -255,10 +255,10 @@ static bool run_copy(struct call *c)
 	if (rc == 0 && n > 0)
 		tree_wrote(nmb->tree, out, to, false);
 	if (rc == -EAGAIN && !to)
-		parked = call_wait_chunk(c, from, (uint64_t)c->off, c->size,
-		                         true);
+		parked = ops_wait_chunk(c, from, (uint64_t)c->off, c->size,
+		                        true);
 	else if (rc < 0 || n < 0)
-		parked = answer(c, rc < 0 ? rc : (int)n);
+		parked = ops_answer(c, rc < 0 ? rc : (int)n);
 	else
 		fuse_reply_write(c->req, (size_t)n);
 	content_put(from);
@@ -272,7 +272,7 @@ void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
                         off_t off_out, struct fuse_file_info *fi_out,
                         size_t len, int flags)
 {
-	struct call *c = call_new(req, run_copy, ino_in, NULL, fi_in);
+	struct call *c = ops_new(req, run_copy, ino_in, NULL, fi_in);
 
 	(void)flags;
 	if (c) {
@@ -282,5 +282,5 @@ void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
 		c->off2 = off_out;
 		c->size = len < COPY_MAX ? len : COPY_MAX;
 	}
-	call_start(c);
+	ops_start(c);
 }

@@ -23,16 +23,16 @@ static bool run_lookup(struct call *c)
 	int rc = tree_lookup(c->nmb->tree, c->ino, c->name, &e, &list);
 
 	if (rc == -EAGAIN)
-		return call_wait_list(c, list);
+		return ops_wait_list(c, list);
 	if (rc == -ENOENT)
 		return answer_absent(c);
-	return rc < 0 ? answer(c, rc) : answer_entry(c, &e);
+	return rc < 0 ? ops_answer(c, rc) : ops_answer_entry(c, &e);
 }
 
 /* Valid replies: entry, err. */
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	call_start(call_new(req, run_lookup, parent, name, NULL));
+	ops_start(ops_new(req, run_lookup, parent, name, NULL));
 }
 
 static bool run_make(struct call *c)
@@ -42,20 +42,20 @@ static bool run_make(struct call *c)
 	int rc = tree_make(c->nmb->tree, c->ino, c->name, c->mode, c->rdev,
 	                   who->uid, who->gid, &e);
 
-	return rc < 0 ? answer(c, rc) : answer_entry(c, &e);
+	return rc < 0 ? ops_answer(c, rc) : ops_answer_entry(c, &e);
 }
 
 /* Valid replies: entry, err. */
 void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
               dev_t rdev)
 {
-	struct call *c = call_new(req, run_make, parent, name, NULL);
+	struct call *c = ops_new(req, run_make, parent, name, NULL);
 
 	if (c) {
 		c->mode = mode;
 		c->rdev = rdev;
 	}
-	call_start(c);
+	ops_start(c);
 }
 
 /* Valid replies: entry, err. */
@@ -71,7 +71,7 @@ static bool run_symlink(struct call *c)
 	int rc = tree_symlink(c->nmb->tree, c->ino, c->name, c->name2, who->uid,
 	                      who->gid, &e);
 
-	return rc < 0 ? answer(c, rc) : answer_entry(c, &e);
+	return rc < 0 ? ops_answer(c, rc) : ops_answer_entry(c, &e);
 }
 
 static struct call *with_name2(struct call *c, const char *name2)
@@ -82,7 +82,7 @@ static struct call *with_name2(struct call *c, const char *name2)
 	if (c->name2)
 		return c;
 	reply_error(c->req, -ENOMEM);
-	call_free(c);
+	ops_free(c);
 	return NULL;
 }
 
@@ -90,9 +90,9 @@ static struct call *with_name2(struct call *c, const char *name2)
 void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent,
                 const char *name)
 {
-	struct call *c = call_new(req, run_symlink, parent, name, NULL);
+	struct call *c = ops_new(req, run_symlink, parent, name, NULL);
 
-	call_start(with_name2(c, target));
+	ops_start(with_name2(c, target));
 }
 
 /* Valid replies: readlink, err. */
@@ -121,13 +121,13 @@ static bool run_rmdir(struct call *c)
 	uint64_t list;
 	int rc = tree_rmdir(c->nmb->tree, c->ino, c->name, &list);
 
-	return rc == -EAGAIN ? call_wait_list(c, list) : answer(c, rc);
+	return rc == -EAGAIN ? ops_wait_list(c, list) : ops_answer(c, rc);
 }
 
 /* Valid replies: err. */
 void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	call_start(call_new(req, run_rmdir, parent, name, NULL));
+	ops_start(ops_new(req, run_rmdir, parent, name, NULL));
 }
 
 static bool run_rename(struct call *c)
@@ -136,21 +136,21 @@ static bool run_rename(struct call *c)
 	int rc = tree_rename(c->nmb->tree, c->ino, c->name, c->ino2, c->name2,
 	                     (unsigned)c->flags, &list);
 
-	return rc == -EAGAIN ? call_wait_list(c, list) : answer(c, rc);
+	return rc == -EAGAIN ? ops_wait_list(c, list) : ops_answer(c, rc);
 }
 
 /* Valid replies: err. */
 void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
                fuse_ino_t new_parent, const char *new_name, unsigned flags)
 {
-	struct call *c = call_new(req, run_rename, parent, name, NULL);
+	struct call *c = ops_new(req, run_rename, parent, name, NULL);
 
 	c = with_name2(c, new_name);
 	if (c) {
 		c->ino2 = new_parent;
 		c->flags = (int)flags;
 	}
-	call_start(c);
+	ops_start(c);
 }
 
 /* No hard links: the service has none. Valid replies: entry, err. */
