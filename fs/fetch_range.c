@@ -231,8 +231,9 @@ static void range_done(void *arg, int rc)
 	lock_take(&f->lock, LOCK_LEAF);
 	r->req = NULL;
 	r->ended = true;
-	if (feed)
-		r->pieces++;
+	/* One is ours: with the last chunk stored meanwhile, a worker would
+	 * take the range from under us. */
+	r->pieces += 1 + feed;
 	lock_drop(&f->lock, LOCK_LEAF);
 	if (feed && work_submit(f->opt.work, work_meta, r) < 0) {
 		rc = -ENOMEM;
@@ -243,6 +244,7 @@ static void range_done(void *arg, int rc)
 	if (rc < 0)
 		fetch_range_ended(s, rc);
 	lock_take(&f->lock, LOCK_LEAF);
+	r->pieces--;
 	finish_locked(r);
 	lock_drop(&f->lock, LOCK_LEAF);
 }
@@ -262,22 +264,18 @@ static int start(struct range *r, uint64_t off, uint64_t len,
 	s->ranges = r;
 	s->nranges++;
 	s->refs++;
+	r->pieces++; /* ours: the request may end before this returns */
 	lock_drop(&f->lock, LOCK_LEAF);
-	/* The request may end before this returns: then its end has cleared
-	 * what we would set. */
 	rc = download_start(s->download, off, len, prio, -1,
 	                    r->meta ? meta_data : chunk_data, range_done, r,
 	                    &req);
 	lock_take(&f->lock, LOCK_LEAF);
-	if (rc < 0) {
+	if (rc < 0)
 		r->ended = true;
-		finish_locked(r);
-	} else {
-		for (struct range *q = s->ranges; q; q = q->next) {
-			if (q == r && !q->ended)
-				q->req = req;
-		}
-	}
+	else if (!r->ended)
+		r->req = req;
+	r->pieces--;
+	finish_locked(r);
 	lock_drop(&f->lock, LOCK_LEAF);
 	return rc;
 }
