@@ -546,6 +546,8 @@ static struct fetch_wait *take_expired_locked(struct fetch *f, int64_t now_ms,
 	struct fetch_wait *done = NULL;
 
 	for (struct stream *s = f->streams; s; s = s->next) {
+		bool late = false;
+
 		for (struct fetch_wait **pp = &s->waits; *pp;) {
 			struct fetch_wait *w = *pp;
 
@@ -556,7 +558,10 @@ static struct fetch_wait *take_expired_locked(struct fetch *f, int64_t now_ms,
 			*pp = w->next;
 			w->next = done;
 			done = w;
+			late = !given_up;
 		}
+		if (late && now_ms != INT64_MAX)
+			fetch_drop_stuck_locked(s, now_ms);
 	}
 	return done;
 }

@@ -23,6 +23,7 @@ struct download_range;
 #define FETCH_WINDOW_MAX 512u /* ...doubling up to 32 MiB */
 #define FETCH_RANGE_MAX  128u /* chunks of one request: 8 MiB */
 #define FETCH_RANGES     6u   /* requests of one stream at a time */
+#define FETCH_STUCK_MS   1000 /* without a byte, after a deadline */
 #define FETCH_PIECES     96u  /* chunks between network and disk */
 
 struct fetch_wait {
@@ -45,7 +46,9 @@ struct range {
 	bool meta;   /* bytes for the reader itself, not chunks */
 	uint64_t at; /* of meta bytes */
 	bool paused, ended;
-	unsigned pieces; /* chunks handed to workers and not yet stored */
+	bool dropped;     /* cancelled for standing still: asked anew */
+	int64_t moved_ms; /* when the last byte came, or it was started */
+	unsigned pieces;  /* chunks handed to workers and not yet stored */
 };
 
 struct stream {
@@ -99,6 +102,10 @@ void fetch_pump_locked(struct stream *s);
 int fetch_start_range(struct stream *s, uint64_t first, uint64_t end,
                       enum http_prio prio);
 int fetch_start_meta(struct stream *s, uint64_t off, uint64_t len);
+
+/* Ends requests of the stream that stand still: somebody waited for them in
+ * vain, and the next one gets a new connection. */
+void fetch_drop_stuck_locked(struct stream *s, int64_t now_ms);
 
 /* A chunk is stored, a range ended: rc as of download_done_fn. */
 void fetch_range_ended(struct stream *s, int rc);

@@ -9,6 +9,7 @@
 #include "fs/codec.h"
 #include "fs/content.h"
 #include "fs/lock.h"
+#include "net/clock.h"
 #include "net/download.h"
 #include "net/log.h"
 #include "net/work.h"
@@ -173,6 +174,7 @@ static int chunk_data(void *arg, uint64_t off, const void *data, size_t len)
 		return 1;
 	lock_take(&r->stream->fetch->lock, LOCK_LEAF);
 	r->stream->fetch->bytes += len;
+	r->moved_ms = clock_mono_ms();
 	lock_drop(&r->stream->fetch->lock, LOCK_LEAF);
 	while (len && rc == 0) {
 		size_t n = r->want - r->len < len ? r->want - r->len : len;
@@ -226,11 +228,13 @@ static void range_done(void *arg, int rc)
 	struct range *r = arg;
 	struct stream *s = r->stream;
 	struct fetch *f = s->fetch;
-	bool feed = r->meta && rc == 0;
+	bool feed = r->meta && rc == 0; /* not after a drop */
 
 	lock_take(&f->lock, LOCK_LEAF);
 	r->req = NULL;
 	r->ended = true;
+	if (r->dropped && rc < 0)
+		rc = 0; /* the pump asks for what did not come */
 	/* One is ours: with the last chunk stored meanwhile, a worker would
 	 * take the range from under us. */
 	r->pieces += 1 + feed;
@@ -247,6 +251,17 @@ static void range_done(void *arg, int rc)
 	r->pieces--;
 	finish_locked(r);
 	lock_drop(&f->lock, LOCK_LEAF);
+}
+
+void fetch_drop_stuck_locked(struct stream *s, int64_t now_ms)
+{
+	for (struct range *r = s->ranges; r; r = r->next) {
+		if (!r->req || r->paused || r->dropped ||
+		    now_ms - r->moved_ms < FETCH_STUCK_MS)
+			continue;
+		r->dropped = true;
+		download_cancel(r->req);
+	}
 }
 
 /* ---- starting ------------------------------------------------------------ */
@@ -287,6 +302,7 @@ static struct range *range_new(struct stream *s, size_t room)
 	if (!r)
 		return NULL;
 	r->stream = s;
+	r->moved_ms = clock_mono_ms();
 	r->buf = malloc(room);
 	if (!r->buf) {
 		free(r);
