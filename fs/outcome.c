@@ -78,6 +78,7 @@ int outcome_forget(const struct outcome *o, uint64_t ino)
 	tree_edit_get_use(x.e, ino, &use);
 	if (x.n->parent || node_on_server(x.n) || use.readers || use.writers)
 		return end(&x, -EBUSY);
+	tree_edit_version(x.e, ino); /* the kernel may still hold it */
 	rc = node_delete(x.db, ino);
 	if (rc == 0 && x.n->cid)
 		tree_edit_drop(x.e, x.n->cid);

@@ -15,6 +15,8 @@
 	(TREE_SET_MODE | TREE_SET_UID | TREE_SET_GID | TREE_SET_SIZE |         \
 	 TREE_SET_MTIME)
 
+#define TIMES (TREE_SET_ATIME | TREE_SET_MTIME | TREE_SET_CTIME)
+
 /* ---- pending attributes ----------------------------------------------------
  *
  * While a file is open for writing, its attributes (the kernel's sizes and
@@ -220,12 +222,11 @@ int tree_get_node(struct tree *t, uint64_t nodeid, struct node *out_n)
 	return rc;
 }
 
-int tree_get_attr(struct tree *t, uint64_t nodeid, struct stat *out_st)
+/* A version that is no more, by nodeid; *out_st: what it was. */
+static bool is_outdated(struct tree *t, uint64_t nodeid, struct stat *out_st)
 {
 	struct version *v;
-	struct node n;
 	bool outdated;
-	int rc;
 
 	lock_take(&t->table_lock, LOCK_LEAF);
 	v = tree_find_locked(t, nodeid);
@@ -233,9 +234,17 @@ int tree_get_attr(struct tree *t, uint64_t nodeid, struct stat *out_st)
 	if (outdated)
 		*out_st = v->st;
 	lock_drop(&t->table_lock, LOCK_LEAF);
-	if (outdated)
-		return 0;
+	return outdated;
+}
+
+int tree_get_attr(struct tree *t, uint64_t nodeid, struct stat *out_st)
+{
+	struct node n;
+	int rc;
+
 	rc = tree_get_node(t, nodeid, &n);
+	if (rc == -ESTALE && is_outdated(t, nodeid, out_st))
+		return 0;
 	if (rc == 0)
 		tree_fill_stat(&n, out_st);
 	return rc;
@@ -414,8 +423,15 @@ int tree_set_attr(struct tree *t, uint64_t nodeid, const struct stat *st,
 {
 	struct attrs a = to_attrs(st, what);
 	struct node n;
-	int rc = tree_get_node(t, nodeid, &n);
+	int rc;
 
+	rc = tree_get_node(t, nodeid, &n);
+	/* The kernel writes out times it has kept, also of a file that was
+	 * replaced or removed meanwhile; an error would come out of the next
+	 * syncfs() of the whole mount. */
+	if (rc == -ESTALE && !(what & ~(unsigned)TIMES) &&
+	    is_outdated(t, nodeid, out_st))
+		return 0;
 	if (rc == 0 && what)
 		rc = check_change(t, &n, what);
 	if (rc < 0)
