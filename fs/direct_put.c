@@ -208,7 +208,7 @@ static int run_session(struct outgoing *o, struct work *work)
 
 	if (p->base.id[0]) {
 		spec.item_id = p->base.id;
-		spec.etag = p->base.etag;
+		spec.etag = o->defer ? NULL : p->base.etag;
 	} else {
 		spec.parent_id = p->at->parent_id;
 		spec.name = p->at->name;
@@ -253,7 +253,8 @@ static bool is_base(const struct put *p, const struct item *now)
 }
 
 /* All bytes are there, nothing has happened: look, then make it so. The
- * opening and the fragments can't move the tag any more. */
+ * session was opened without a tag, since the opening itself moves it; nothing
+ * but this one request lies between the look and the commit. */
 static int commit(struct outgoing *o)
 {
 	struct put *p = o->p;
@@ -311,7 +312,7 @@ static int send_session(struct put *p, struct direct_answer *out)
 	pthread_mutex_init(&o->lock, NULL);
 	lock_cond_init(&o->over);
 	rc = run_session(o, work);
-	if (rc == 0 && o->defer)
+	if (rc == 0 && o->defer && !o->has_item)
 		rc = commit(o);
 	work_free(work);
 	if (rc < 0 && o->url)
