@@ -114,8 +114,10 @@ static int explain(const struct running *r, int rc, const char *why)
 	cmd_ask(r, "status", NULL, &status, ignored, sizeof(ignored));
 	say_blocked(status);
 	if (rc == -EIO)
-		cmd_fail(0, "not everything is on the server: something is "
-		            "blocked (nothing is lost, it stays here)");
+		cmd_fail(0,
+		         "not everything is on the server: something is "
+		         "blocked and stays here%s",
+		         state_reason(status));
 	else
 		cmd_fail(0,
 		         "not everything is on the server yet%s; it goes on "
