@@ -1,0 +1,354 @@
+"""Goal: put and get without a mount lose nothing, whatever the service does.
+
+A name is replaced by id and tag, never blindly; an outcome nobody knows is
+looked up; what is on the disk afterwards is whole or not there at all."""
+
+import os
+import signal
+import stat
+import subprocess
+
+import pytest
+
+from kit import proc, trees
+
+pytestmark = pytest.mark.configs("personal", "work")
+
+MIB = 2**20
+
+
+def put(machine, path, *args, check=0, **kw):
+    return machine.run("put", path, *args, check=check, **kw).stdout.strip()
+
+
+def no_leftovers(folder):
+    return [p for p in os.listdir(folder) if p.startswith(".nmbackupfs")] == []
+
+
+# -- without a sign-in --------------------------------------------------------
+
+@pytest.mark.parametrize("command", ["put", "get"])
+def test_no_token(machine, base, command):
+    trees.write(base / "f", b"f")
+    done = machine.run(command, base / "f", check=3)
+    assert done.stderr == ("No token available; please run `nmbackupfs auth` "
+                           "first\n")
+
+
+def test_revoked_sign_in(signed_in, base, graphd):
+    trees.write(base / "f", b"f")
+    graphd.login(revoke_refresh=True, expire_access=True)
+    done = signed_in.run("put", base / "f", check=3)
+    assert "nmbackupfs auth" in done.stderr
+
+
+# -- what the service does to a put ---------------------------------------------
+
+TROUBLE = [
+    ("any", 2, dict(status=429, retry_after=1)),
+    ("any", 2, dict(status=503)),
+    ("any", 2, dict(status=502, body="html")),
+    ("any", 2, dict(drop="before")),
+    ("any", 2, dict(drop="after")),
+    ("create", 1, dict(drop="after")),
+    ("session", 1, dict(drop="after")),
+    ("fragment", 1, dict(drop="after")),
+    ("fragment", 1, dict(status=504, effect=True)),
+    ("fragment", 1, dict(body="empty", status=201, effect=True)),
+    ("fragment", 1, dict(expire="session")),
+    ("fragment", 1, dict(hash="none")),
+    ("put", 1, dict(drop="after")),
+    ("put", 1, dict(status=504, effect=True)),
+]
+
+
+@pytest.mark.parametrize("cls, times, what", TROUBLE, ids=[
+    c + "-" + "-".join(f"{a}.{b}" for a, b in w.items())
+    for c, _, w in TROUBLE])
+@pytest.mark.parametrize("again", [False, True], ids=["new", "again"])
+@pytest.mark.configs("personal")
+def test_put_through_trouble(signed_in, base, graphd, cls, times, what, again):
+    data = b"" if cls == "put" else trees.payload("p", 3 * MIB)
+    before = []
+    if again:
+        if cls == "create":
+            pytest.skip("the folder is there")
+        trees.write(base / "p", b"before")
+        first = put(signed_in, base / "p")
+        before = [b"before"]
+    graphd.fault(None if cls == "any" else cls, times, **what)
+    trees.write(base / "p", data)
+    item_id = put(signed_in, base / "p")
+    assert graphd.fired()
+    assert graphd.item("p")["id"] == item_id
+    assert graphd.versions("p") == before + [data]
+    if again:
+        assert item_id == first
+
+
+@pytest.mark.parametrize("quirk", [
+    dict(tag_on_open=2), dict(tag_on_open=1), dict(final_answer=1),
+    dict(final_answer=2), dict(final_answer=3), dict(no_hash=1),
+    dict(hash_delay_ms=4000), dict(status_409_for_412=1, tag_on_open=2),
+    dict(settle_ms=200)], ids=str)
+def test_put_and_quirks(signed_in, base, graphd, quirk):
+    graphd.quirk(**quirk)
+    for i, data in enumerate((b"one", b"two", trees.payload("t", MIB))):
+        trees.write(base / "p", data)
+        item_id = put(signed_in, base / "p")
+        assert graphd.read("p") == data
+        assert graphd.item("p")["versions"] == i
+    assert graphd.item("p")["id"] == item_id
+
+
+def test_another_device_is_not_overwritten(signed_in, base, graphd):
+    """Its content comes between our look and our commit."""
+    trees.write(base / "p", b"ours, first")
+    put(signed_in, base / "p")
+    trees.write(base / "p", trees.payload("p", 8 * MIB))
+    graphd.limit(up=2 * MIB)
+    process = signed_in.popen("put", base / "p", stderr=subprocess.PIPE,
+                              text=True)
+    graphd.wait_request("fragment")
+    graphd.put("p", b"theirs")
+    graphd.limit(up=0)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1 and "changed by somebody else" in said
+    assert graphd.read("p") == b"theirs"
+
+
+def test_another_device_makes_the_name(signed_in, base, graphd):
+    trees.write(base / "p", trees.payload("p", 8 * MIB))
+    graphd.limit(up=2 * MIB)
+    process = signed_in.popen("put", base / "p", stderr=subprocess.PIPE,
+                              text=True)
+    graphd.wait_request("fragment")
+    graphd.put("p", b"theirs")
+    graphd.limit(up=0)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1 and "changed by somebody else" in said
+    assert graphd.read("p") == b"theirs"
+
+
+def test_corrupted_on_the_way(signed_in, base, graphd):
+    trees.write(base / "p", trees.payload("p", 100_000))
+    graphd.fault("fragment", hash="wrong")
+    done = signed_in.run("put", base / "p", check=1)
+    assert "other bytes" in done.stderr and not done.stdout
+
+
+def test_full_drive(signed_in, base, graphd):
+    graphd.set_quota(remaining=1000)
+    trees.write(base / "p", bytes(MIB))
+    done = signed_in.run("put", base / "p", check=1)
+    assert "full" in done.stderr
+
+
+def test_interrupted_put_leaves_nothing(signed_in, base, graphd):
+    trees.write(base / "p", bytes(8 * MIB))
+    graphd.limit(up=MIB)
+    process = signed_in.popen("put", base / "p", stderr=subprocess.PIPE,
+                              text=True)
+    graphd.wait_request("fragment")
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 1 and "interrupted" in said
+    graphd.limit(up=0)
+    proc.wait_until(lambda: not graphd.sessions(), 20,
+                    "the session's end at the service")
+    assert not graphd.item("p", missing_ok=True)
+
+
+# -- names --------------------------------------------------------------------
+
+def test_as_makes_folders(signed_in, base, graphd):
+    trees.write(base / "p", b"p")
+    put(signed_in, base / "p", "--as", "2026/11/daily: p")
+    assert graphd.read("2026/11/daily： p") == b"p"
+    out = base / "back"
+    signed_in.run("get", "2026/11/daily: p", "-o", out, check=0)
+    assert out.read_bytes() == b"p"
+
+
+def test_folder_of_the_drive(signed_in, base, graphd):
+    trees.write(base / "p", b"p")
+    put(signed_in, base / "p", "--folder", "Backups/db one")
+    assert graphd.read("p", folder="Backups/db one") == b"p"
+
+
+@pytest.mark.parametrize("name", ["..", "a/../b", "", "d/.."])
+def test_no_names(signed_in, base, graphd, name):
+    trees.write(base / "p", b"p")
+    done = signed_in.run("put", base / "p", "--as", name)
+    assert done.returncode in (1, 2) and done.stderr
+    assert not graphd.files()
+
+
+def test_equal_names_are_not_mixed_up(signed_in, base, graphd):
+    trees.write(base / "p", b"p")
+    graphd.put("Package", b"theirs")
+    done = signed_in.run("put", base / "p", "--as", "package", check=1)
+    assert "Package" in done.stderr
+    assert graphd.read("Package") == b"theirs"
+    done = signed_in.run("get", "package", "-o", base / "out", check=1)
+    assert "Package" in done.stderr and not (base / "out").exists()
+
+
+def test_what_is_no_file(signed_in, base, graphd):
+    os.mkfifo(base / "fifo")
+    signed_in.run("put", base / "fifo", timeout=20, check=1)
+    signed_in.run("put", base, check=1)
+    graphd.mkdir("folder")
+    trees.write(base / "f", b"f")
+    signed_in.run("put", base / "f", "--as", "folder", check=1)
+    signed_in.run("put", base / "f", "--as", "folder/f", check=0)
+    signed_in.run("put", base / "f", "--as", "folder/f/f", check=1)
+    signed_in.run("get", "folder", "-o", base / "out", check=1)
+    assert not (base / "out").exists()
+
+
+def test_options_of_the_command(signed_in, base, graphd):
+    """-o and -f belong to a command; -- ends options."""
+    trees.write(base / "-f", b"dash")
+    signed_in.run("put", "--", "-f", cwd=base, check=0)
+    assert graphd.read("-f") == b"dash"
+    signed_in.run("get", "-o", base / "out", "--", "-f", check=0)
+    assert (base / "out").read_bytes() == b"dash"
+    for args in (["put"], ["get"], ["get", "a", "b"], ["put", "--bogus", "x"],
+                 ["put", "a", "b", "--as", "c"], ["get", "", "-o", "x"]):
+        signed_in.run(*args, check=2)
+    for command in ("put", "get", "status", "flush", "umount"):
+        assert signed_in.run(command, "--help", check=0).stdout
+
+
+# -- what comes down ------------------------------------------------------------
+
+def test_mtime_goes_there_and_back(signed_in, base, graphd):
+    trees.write(base / "p", b"p")
+    os.utime(base / "p", (1_600_000_000, 1_600_000_000))
+    item_id = put(signed_in, base / "p")
+    signed_in.run("get", item_id, "-o", base / "back", check=0)
+    assert (base / "back").stat().st_mtime == 1_600_000_000
+
+
+def test_into_a_directory(signed_in, base, graphd):
+    graphd.put("d/p", b"p")
+    (base / "in").mkdir()
+    signed_in.run("get", "d/p", "-o", base / "in", check=0)
+    assert (base / "in/p").read_bytes() == b"p"
+    (base / "in/p").write_bytes(b"mine")
+    done = signed_in.run("get", "d/p", "-o", base / "in", check=1)
+    assert "already" in done.stderr
+    assert (base / "in/p").read_bytes() == b"mine"
+    item_id = graphd.item("d/p")["id"]
+    (base / "in/p").unlink()
+    signed_in.run("get", item_id, "-o", base / "in", check=0)
+    assert (base / "in/p").read_bytes() == b"p"
+
+
+def test_over_a_file(signed_in, base, graphd):
+    graphd.put("p", b"new")
+    out = base / "out"
+    trees.write(out, b"old")
+    out.chmod(0o640)
+    (base / "link").symlink_to("out")
+    signed_in.run("get", "p", "-o", base / "link", check=0)
+    assert out.read_bytes() == b"new" and (base / "link").is_symlink()
+    assert stat.S_IMODE(out.stat().st_mode) == 0o640
+    signed_in.run("get", "p", "-o", "/dev/null", check=0)
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+    assert no_leftovers(base)
+
+
+GET_TROUBLE = [
+    ("download", 2, dict(status=503, retry_after=1), 0),
+    ("download", 2, dict(truncate=1000), 0),
+    ("download", 2, dict(drop="before", reset=True), 0),
+    ("download", 1, dict(expire="url"), 0),
+    ("download", 1, dict(range="ignore"), 0),
+    ("any", 2, dict(status=429, retry_after=1), 0),
+    ("download", 0, dict(corrupt=500), 1),
+]
+
+
+@pytest.mark.parametrize("cls, times, what, status", GET_TROUBLE, ids=[
+    c + "-" + "-".join(f"{a}.{b}" for a, b in w.items())
+    for c, _, w, _ in GET_TROUBLE])
+@pytest.mark.configs("personal")
+def test_get_through_trouble(signed_in, base, graphd, cls, times, what, status):
+    data = trees.payload("g", 3 * MIB)
+    graphd.put("p", data)
+    trees.write(base / "out", b"old")
+    graphd.fault(None if cls == "any" else cls, times, **what)
+    signed_in.run("get", "p", "-o", base / "out", check=status)
+    assert graphd.fired()
+    assert (base / "out").read_bytes() == (data if status == 0 else b"old")
+    assert no_leftovers(base)
+
+
+@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_get_leaves_nothing(signed_in, base, graphd, sig):
+    graphd.put("p", trees.payload("p", 8 * MIB))
+    graphd.limit(down=MIB)
+    process = signed_in.popen("get", "p", "-o", base / "out",
+                              stderr=subprocess.DEVNULL)
+    graphd.wait_request("download")
+    process.send_signal(sig)
+    assert process.wait(10) == 1
+    assert not (base / "out").exists() and no_leftovers(base)
+
+
+def test_a_slow_reader_and_one_that_leaves(signed_in, graphd):
+    """Standard output: nothing is lost in between, nothing hangs."""
+    data = trees.payload("p", 12 * MIB)
+    graphd.put("p", data)
+    process = signed_in.popen("get", "p", stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL)
+    graphd.wait_request("download", timeout=20)
+    assert process.stdout.read() == data
+    process.stdout.close()
+    assert process.wait(20) == 0
+    process = signed_in.popen("get", "p", stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL)
+    assert process.stdout.read(10) == data[:10]
+    process.stdout.close()
+    assert process.wait(20) != 0
+
+
+# -- beside a mount -------------------------------------------------------------
+
+def test_put_through_the_mount_keeps_the_id(signed_in, mnt, base, graphd):
+    trees.write(base / "p", b"one")
+    os.utime(base / "p", (1_600_000_000, 1_600_000_000))
+    first = put(signed_in, base / "p", "--as", "sub/p")
+    assert (mnt / "sub/p").stat().st_mtime == 1_600_000_000
+    trees.write(base / "p", trees.payload("p", MIB))
+    assert put(signed_in, base / "p", "--as", "sub/p") == first
+    assert graphd.versions("sub/p") == [b"one", trees.payload("p", MIB)]
+    assert graphd.names() == {"sub"} and len(graphd.files()) == 1
+
+
+def test_get_through_the_mount(signed_in, mnt, base, graphd):
+    """What is not sent yet is there too; by id it comes from the service."""
+    graphd.stop()
+    (mnt / "p").write_bytes(b"unsent")
+    signed_in.run("get", "p", "-o", base / "out", check=0)
+    assert (base / "out").read_bytes() == b"unsent"
+    signed_in.run("get", mnt / "p", "-o", base / "out2", check=0)
+    assert (base / "out2").read_bytes() == b"unsent"
+    graphd.start()
+    signed_in.flush()
+    item_id = graphd.item("p")["id"]
+    out = subprocess.run(signed_in.command("get", item_id), env=signed_in.env,
+                         capture_output=True, timeout=30, check=True)
+    assert out.stdout == b"unsent"
+    signed_in.run("get", "nothing", "-o", base / "out3", check=1)
+
+
+def test_put_into_a_read_only_mount(signed_in, base, graphd):
+    trees.write(base / "p", b"p")
+    graphd.put("there", b"t")
+    mnt = signed_in.mount("--read-only")
+    proc.wait_until(lambda: (mnt / "there").exists(), 20, "the folder")
+    done = signed_in.run("put", base / "p", check=1)
+    assert "Read-only" in done.stderr
