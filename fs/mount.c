@@ -238,6 +238,34 @@ static int open_store(struct mount *m, char *why, size_t size)
 	return rc;
 }
 
+/* A damaged database is rebuilt from the server; it and all content that only
+ * it knew are set aside, for a person to look at. */
+static int open_or_rebuild_store(struct mount *m, char *why, size_t size)
+{
+	struct nmb *nmb = &m->nmb;
+	int rc = open_store(m, why, size);
+
+	if (rc != -EUCLEAN)
+		return rc;
+	log_error("state.db is damaged action=rebuild dir=\"%s\": what was not "
+	          "sent yet is in its quarantine/",
+	          nmb->state_dir);
+	contents_free(nmb->contents);
+	nmb->contents = NULL;
+	store_close(nmb->store, false);
+	nmb->store = NULL;
+	rc = store_set_aside(nmb->state_dir);
+	if (rc < 0) {
+		snprintf(why, size,
+		         "%s/state.db is damaged and can't be set "
+		         "aside: %s",
+		         nmb->state_dir, strerror(-rc));
+		return rc;
+	}
+	why[0] = '\0';
+	return open_store(m, why, size);
+}
+
 static int open_space(struct mount *m)
 {
 	struct nmb *nmb = &m->nmb;
@@ -336,7 +364,7 @@ static int open_parts(struct mount *m, char *why, size_t size)
 	if (rc == 0)
 		rc = syncer_new(&m->syncer);
 	if (rc == 0)
-		rc = open_store(m, why, size);
+		rc = open_or_rebuild_store(m, why, size);
 	if (rc < 0)
 		return rc;
 	rc = open_codec(m);

@@ -197,29 +197,6 @@ void store_reader_done(struct store *s, struct db *db)
 	lock_drop(&s->reader_lock, LOCK_LEAF);
 }
 
-int store_check(struct store *s)
-{
-	struct sqlite3_stmt *q;
-	char text[256] = "";
-	struct db *db;
-	int rc = store_reader(s, &db);
-
-	if (rc < 0)
-		return rc;
-	rc = db_query(db, "PRAGMA quick_check(1)", DB_NONE, &q);
-	if (rc == 0)
-		rc = db_next(db, q);
-	if (rc == 1) {
-		db_col_text(q, 0, text, sizeof(text));
-		rc = strcmp(text, "ok") ? -EUCLEAN : 0;
-	}
-	db_finish(q);
-	store_reader_done(s, db);
-	if (rc == -EUCLEAN)
-		log_error("state.db is damaged: %s", text);
-	return rc;
-}
-
 uint64_t store_next_ino(struct store *s)
 {
 	return atomic_fetch_add(&s->next_ino, 1);

@@ -73,8 +73,15 @@ int store_note_boot(struct db *db);
 /* The same for what a rolled back database made necessary. */
 int store_note_rollback(struct db *db);
 
-/* Full check of the file's structure; slow. 0, -EUCLEAN, -Exxx. Own reader. */
+/* Full check of the file's structure; slow. 0, -EUCLEAN, -Exxx. Own reader.
+ * What it finds damaged the next store_open() refuses. */
 int store_check(struct store *s);
+
+/* Moves a damaged database to `dir`/quarantine, under the time it was found,
+ * so that store_open() makes a new one; numbers go on where they were. Nothing
+ * must have it open. Nodes, what is unsent among them, are then known to
+ * nobody here: contents_scan() moves their content there too. */
+int store_set_aside(const char *dir);
 
 /* Numbers that are never given out twice. Content numbers hold the incarnation
  * (one per start) in their upper half, so that not even a database restored

@@ -24,4 +24,7 @@ struct store {
 	atomic_uint_fast64_t next_ino, next_cid;
 };
 
+/* store_damage.c: a check of the last run found it damaged. */
+bool store_is_marked(const char *dir);
+
 #endif

@@ -329,6 +329,10 @@ int store_open(const char *dir, struct store **out_s,
 		rc = -ENOMEM;
 		goto err_free;
 	}
+	if (dir && store_is_marked(dir)) {
+		rc = -EUCLEAN;
+		goto err_free;
+	}
 	rc = db_open(dir ? s->path : ":memory:", true, &s->writer);
 	if (rc < 0)
 		goto err_free;

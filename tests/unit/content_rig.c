@@ -29,7 +29,7 @@ static void make_dir(const char *base, char dir[64])
 	CHECK(mkdtemp(dir) != NULL);
 }
 
-static void start(struct crig *r)
+void crig_start(struct crig *r)
 {
 	struct store_found found;
 
@@ -48,7 +48,7 @@ void crig_open_in(struct crig *r, const char *base)
 {
 	memset(r, 0, sizeof(*r));
 	make_dir(base, r->dir);
-	start(r);
+	crig_start(r);
 }
 
 void crig_open(struct crig *r)
@@ -70,7 +70,7 @@ void crig_move(struct crig *r, const char *dir, bool rebooted)
 {
 	stop(r);
 	strcpy(r->dir, dir);
-	start(r);
+	crig_start(r);
 	CHECK_EQ(contents_recover(r->cs, rebooted, &r->found), 0);
 }
 

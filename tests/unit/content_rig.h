@@ -28,6 +28,7 @@ void crig_kill(struct crig *r, struct content *live, bool rebooted);
 /* The same in steps: a copy of what the kernel has, in a new directory, or
  * any that the test fills; the rig goes on with it, nothing being live. */
 void crig_make_dir(char dir[64]);
+void crig_start(struct crig *r);
 void crig_copy(struct crig *r, const char *to);
 void crig_move(struct crig *r, const char *dir, bool rebooted);
 

@@ -546,6 +546,42 @@ static void test_scan(void)
 	crig_close(&rig);
 }
 
+/* The database is lost, the content is not: it is kept where a person finds
+ * it, and no number comes again. */
+static void test_scan_after_rebuild(void)
+{
+	struct content_scan found;
+	char path[128];
+	uint64_t cid, fresh;
+	int fd;
+
+	crig_open(&rig);
+	crig_add_file(&rig, "a", &c);
+	cid = content_cid(c);
+	crig_write(c, 0, 100, 1);
+	crig_settle(c);
+	content_put(c);
+	contents_free(rig.cs);
+	store_close(rig.store, false);
+	snprintf(path, sizeof(path), "%s/state.db", rig.dir);
+	fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+	CHECK_EQ(write(fd, "this is no database any more", 28), 28);
+	close(fd);
+	CHECK_EQ(store_set_aside(rig.dir), 0);
+	crig_start(&rig);
+	crig_add_file(&rig, "b", &c);
+	fresh = content_cid(c);
+	CHECK(fresh != cid);
+	crig_write(c, 0, 100, 2);
+	CHECK_EQ(contents_scan(rig.cs, &found), 0);
+	CHECK_EQ(found.moved, 1);
+	CHECK(!crig_has_file(&rig, cid, ""));
+	CHECK(crig_has_file(&rig, fresh, ""));
+	crig_expect(c, 0, 100, 2);
+	content_put(c);
+	crig_close(&rig);
+}
+
 /* Evicted when the program died: the file goes, to nowhere. */
 static void test_scan_evicted(void)
 {
@@ -597,5 +633,6 @@ int main(void)
 	RUN(test_crash_keeps_no_old_sums);
 	RUN(test_scan);
 	RUN(test_scan_evicted);
+	RUN(test_scan_after_rebuild);
 	return check_report();
 }

@@ -1,6 +1,7 @@
 #include "fs/store.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -327,6 +328,96 @@ static void test_damaged(void)
 	remove_dir();
 }
 
+static unsigned count_aside(const char *end)
+{
+	char cmd[256];
+	unsigned n = 0;
+	FILE *f;
+
+	snprintf(cmd, sizeof(cmd), "ls %s/quarantine | grep -c '%s$'", dir,
+	         end);
+	f = popen(cmd, "r");
+	CHECK(f != NULL);
+	CHECK_EQ(fscanf(f, "%u", &n), 1);
+	pclose(f);
+	return n;
+}
+
+static void remove_aside(void)
+{
+	char cmd[128];
+
+	snprintf(cmd, sizeof(cmd), "rm -r %s/quarantine", dir);
+	CHECK_EQ(system(cmd), 0);
+}
+
+/* A new one takes its place, and gives out no number again. */
+static void test_set_aside(void)
+{
+	struct store_found found;
+	char junk[5000];
+	struct store *s;
+	uint64_t cid;
+
+	make_dir();
+	CHECK_EQ(store_open(dir, &s, &found), 0);
+	cid = store_next_cid(s);
+	store_close(s, false);
+	memset(junk, 'x', sizeof(junk) - 1);
+	junk[sizeof(junk) - 1] = '\0';
+	write_file("state.db", junk);
+	CHECK_EQ(store_open(dir, &s, &found), -EUCLEAN);
+	CHECK_EQ(store_set_aside(dir), 0);
+	CHECK_EQ(store_open(dir, &s, &found), 0);
+	CHECK(found.created && !found.clean && !found.rolled_back);
+	CHECK(store_next_cid(s) > cid);
+	store_close(s, true);
+	CHECK_EQ(store_set_aside(dir), 0); /* never over an older one */
+	CHECK_EQ(count_aside("state.db"), 2);
+	CHECK_EQ(store_set_aside(dir), 0); /* nothing there */
+	remove_aside();
+	remove_dir();
+}
+
+/* Damage that opening does not meet is found by the check, and not forgotten
+ * by the next start. */
+static void test_check_marks(void)
+{
+	struct store_found found;
+	struct store *s;
+	char zeros[4096] = { 0 }, path[128];
+	int fd;
+
+	make_dir();
+	CHECK_EQ(store_open(dir, &s, &found), 0);
+	for (uint64_t i = 0; i < 500; i++) {
+		char name[65];
+
+		snprintf(name, sizeof(name), "%064" PRIu64, i);
+		CHECK_EQ(add(s, make_node(100 + i, NODE_ROOT, name), NULL), 0);
+	}
+	CHECK_EQ(store_check(s), 0);
+	store_close(s, true);
+	CHECK_EQ(store_open(dir, &s, &found), 0);
+	store_close(s, true);
+
+	snprintf(path, sizeof(path), "%s/state.db", dir);
+	fd = open(path, O_WRONLY);
+	CHECK(lseek(fd, 0, SEEK_END) > 40 * 4096);
+	CHECK_EQ(pwrite(fd, zeros, sizeof(zeros), 35 * 4096), sizeof(zeros));
+	close(fd);
+	CHECK_EQ(store_open(dir, &s, &found), 0);
+	CHECK_EQ(store_check(s), -EUCLEAN);
+	store_close(s, true);
+	CHECK_EQ(store_open(dir, &s, &found), -EUCLEAN);
+	CHECK_EQ(store_set_aside(dir), 0);
+	CHECK_EQ(store_open(dir, &s, &found), 0);
+	CHECK_EQ(store_check(s), 0);
+	store_close(s, true);
+	remove_aside();
+	remove_dir();
+}
+
 static void test_newer_schema(void)
 {
 	struct store_found found;
@@ -390,6 +481,8 @@ int main(void)
 	RUN(test_two_numbers);
 	RUN(test_numbers_after_loss);
 	RUN(test_damaged);
+	RUN(test_set_aside);
+	RUN(test_check_marks);
 	RUN(test_newer_schema);
 	RUN(test_readers_see_commits_only);
 	return check_report();
