@@ -338,26 +338,31 @@ void engine_look_item(struct engine *e, struct job *j, const char *item_id)
 	job_send(j, looked_item, job_answered);
 }
 
+static bool is_looked_at(struct engine *e, const char *item_id)
+{
+	for (const struct job *j = e->all; j; j = j->sibling) {
+		if (!j->ino && !strcmp(j->item_id, item_id))
+			return true;
+	}
+	return false;
+}
+
 void engine_start_look(struct engine *e, uint64_t ino, const char *item_id)
 {
-	struct node *n = malloc(sizeof(*n));
-	struct job *j = NULL;
+	struct node *n = calloc(1, sizeof(*n));
+	struct job *j;
 
 	if (!n)
 		return;
-	memset(n, 0, sizeof(*n));
 	if (item_id)
 		snprintf(n->s_id, sizeof(n->s_id), "%s", item_id);
 	else if (node_of_ino(e, ino, n) < 0)
 		n->s_id[0] = '\0';
-	for (j = e->all; j && n->s_id[0]; j = j->sibling) {
-		if (!j->ino && !strcmp(j->item_id, n->s_id))
-			n->s_id[0] = '\0'; /* looked at already */
-	}
-	if (n->s_id[0])
+	if (n->s_id[0] && !is_looked_at(e, n->s_id)) {
 		j = job_new(e, 0, PLAN_WAIT_JOB);
-	if (j)
-		engine_look_item(e, j, n->s_id);
+		if (j)
+			engine_look_item(e, j, n->s_id);
+	}
 	free(n);
 }
 
