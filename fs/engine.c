@@ -355,7 +355,7 @@ static void run_clocks(struct engine *e)
 	engine_flush_expire(e, now);
 }
 
-static int64_t next_turn(struct engine *e)
+int64_t engine_next_turn(struct engine *e)
 {
 	int64_t ms = todo_next_due(e->todo);
 
@@ -380,7 +380,7 @@ static bool inbox_is_empty_locked(const struct engine *e)
 
 static void wait_turn(struct engine *e, bool stopping)
 {
-	int64_t until = stopping ? -1 : next_turn(e);
+	int64_t until = stopping ? -1 : engine_next_turn(e);
 
 	lock_take(&e->lock, LOCK_LEAF);
 	while (stopping ? !e->in_head : inbox_is_empty_locked(e)) {
@@ -432,28 +432,40 @@ static void end_jobs(struct engine *e)
 	}
 }
 
+/* Everything that is due; false: the end was asked for, and `in` holds what
+ * came along with that. */
+static bool take_turn(struct engine *e, struct inbox *in)
+{
+	take_inbox(e, in);
+	if (in->stop)
+		return false;
+	if (in->kick)
+		do_kick(e);
+	if (in->poll)
+		e->delta_due_now = true;
+	run_jobs(e, in->jobs);
+	take_notes(e, in);
+	run_clocks(e);
+	run_steps(e);
+	engine_start_ready(e);
+	engine_publish(e);
+	return true;
+}
+
+void engine_turn(struct engine *e)
+{
+	struct inbox in;
+
+	take_turn(e, &in);
+}
+
 static void *engine_run(void *arg)
 {
 	struct engine *e = arg;
 	struct inbox in;
 
-	engine_load_dirty(e);
-	for (;;) {
-		take_inbox(e, &in);
-		if (in.stop)
-			break;
-		if (in.kick)
-			do_kick(e);
-		if (in.poll)
-			e->delta_due_now = true;
-		run_jobs(e, in.jobs);
-		take_notes(e, &in);
-		run_clocks(e);
-		run_steps(e);
-		engine_start_ready(e);
-		engine_publish(e);
+	while (take_turn(e, &in))
 		wait_turn(e, false);
-	}
 	e->stopping = true;
 	while (in.jobs) {
 		struct job *j = in.jobs;
@@ -554,7 +566,7 @@ static void free_parts(struct engine *e)
 	free(e);
 }
 
-int engine_new(const struct engine_options *opt, struct engine **out_e)
+int engine_make(const struct engine_options *opt, struct engine **out_e)
 {
 	struct engine *e = calloc(1, sizeof(*e));
 	int rc;
@@ -571,8 +583,23 @@ int engine_new(const struct engine_options *opt, struct engine **out_e)
 	pthread_mutex_init(&e->lock, NULL);
 	lock_cond_init(&e->wake);
 	rc = init_parts(e);
-	if (rc == 0)
-		rc = -pthread_create(&e->thread, NULL, engine_run, e);
+	if (rc < 0) {
+		free_parts(e);
+		return rc;
+	}
+	engine_load_dirty(e);
+	*out_e = e;
+	return 0;
+}
+
+int engine_new(const struct engine_options *opt, struct engine **out_e)
+{
+	struct engine *e;
+	int rc = engine_make(opt, &e);
+
+	if (rc < 0)
+		return rc;
+	rc = -pthread_create(&e->thread, NULL, engine_run, e);
 	if (rc < 0) {
 		free_parts(e);
 		return rc;

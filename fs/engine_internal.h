@@ -154,6 +154,13 @@ struct engine {
 
 /* ---- engine.c ------------------------------------------------------------ */
 
+/* Without the thread: whoever makes one takes its turns (tests/sim).
+ * engine_next_turn(): when the next is due, clock_mono_ms(); -1: when something
+ * happens. */
+int engine_make(const struct engine_options *opt, struct engine **out_e);
+void engine_turn(struct engine *e);
+int64_t engine_next_turn(struct engine *e);
+
 struct job *job_new(struct engine *e, uint64_t ino, enum plan_action action);
 /* Takes it out of everything and frees it; its content, upload, rows of the
  * store are not touched but for what is in memory. */
