@@ -82,6 +82,7 @@ net_src := $(sort $(wildcard net/*.c))
 auth_src := $(sort $(wildcard auth/*.c))
 fs_src := $(filter-out fs/main.c,$(sort $(wildcard fs/*.c)))
 graphd_src := $(sort $(wildcard tests/graphd/*.c))
+sim_src := $(sort $(wildcard tests/sim/*.c))
 unit_src := $(sort $(wildcard tests/unit/test_*.c))
 unit_help := $(filter-out $(unit_src),$(sort $(wildcard tests/unit/*.c)))
 
@@ -90,7 +91,7 @@ lib_objs := $(call obj,$(net_src) $(auth_src) $(fs_src))
 unit_bins := $(patsubst tests/unit/%.c,$(B)/unit/%,$(unit_src))
 
 .DEFAULT_GOAL := all
-.PHONY: all help check-pkgs check-graphd-pkgs graphd unit test demo sandbox \
+.PHONY: all help check-pkgs check-graphd-pkgs graphd unit sim test demo sandbox \
 	lint flags format install uninstall clean
 .SECONDARY:
 
@@ -147,6 +148,14 @@ $(B)/unit/%: $(B)/obj/tests/unit/%.o $(call obj,$(unit_help)) \
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(ldflags) $(wrap) -o $@ $^ $(libs) \
 		$(call pkg_libs,$(pkgs_graphd))
 
+# The simulation brings its own network, clock and chance (tests/sim/net.c).
+sim_wrap := -Wl,--wrap=clock_mono_ms,--wrap=clock_real_ns \
+	-Wl,--wrap=randombytes_random
+sim: $(B)/sim
+$(B)/sim: $(call obj,$(sim_src)) $(B)/libnmb.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(ldflags) $(sim_wrap) -o $@ $^ $(libs)
+
 # ---- tests -------------------------------------------------------------
 # These install what is missing and then call make again, which looks for
 # the libraries anew.
@@ -194,4 +203,4 @@ help:
 	@echo "targets: all test demo sandbox lint format install uninstall clean"
 
 -include $(patsubst %.o,%.d,$(lib_objs) $(call obj,fs/main.c $(graphd_src) \
-	$(unit_src) $(unit_help)))
+	$(unit_src) $(unit_help) $(sim_src)))

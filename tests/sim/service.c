@@ -1,0 +1,423 @@
+#include "tests/sim/sim.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/clock.h"
+#include "net/names.h"
+#include "net/quickxor.h"
+
+struct service service;
+
+static struct thing *new_thing(struct thing *parent, const char *name)
+{
+	struct thing *t = calloc(1, sizeof(*t));
+
+	if (!t || service.n == SERVICE_MAX)
+		sim_fail("the drive is too large");
+	snprintf(t->id, sizeof(t->id), "I%04u%04x", (unsigned)service.n,
+	         sim_random() & 0xffff);
+	t->parent = parent;
+	snprintf(t->name, sizeof(t->name), "%s", name);
+	t->created = t->mtime = service.now_ns;
+	service.things[service.n++] = t;
+	return t;
+}
+
+static void changed(struct thing *t)
+{
+	t->etag++;
+	t->seq = ++service.seq;
+	t->of_tag[t->etag % 64] = t->blob;
+}
+
+void service_start(void)
+{
+	struct thing *t;
+
+	memset(&service, 0, sizeof(service));
+	service.now_ns = INT64_C(1700000000) * NS_PER_SEC;
+	t = new_thing(NULL, "root");
+	t->folder = true;
+	changed(t);
+}
+
+struct thing *service_root(void)
+{
+	return service.things[0];
+}
+
+struct thing *service_find(const char *id)
+{
+	for (size_t i = 0; i < service.n; i++) {
+		if (!strcmp(service.things[i]->id, id))
+			return service.things[i]->deleted ? NULL
+			                                  : service.things[i];
+	}
+	return NULL;
+}
+
+static bool same_name(const char *a, const char *b)
+{
+	char *fa, *fb;
+	bool same;
+
+	if (!strcmp(a, b))
+		return true;
+	if (strlen(a) != strlen(b))
+		return false;
+	fa = names_fold(a);
+	fb = names_fold(b);
+	same = fa && fb && !strcmp(fa, fb);
+	free(fa);
+	free(fb);
+	return same;
+}
+
+struct thing *service_child(const struct thing *parent, const char *name)
+{
+	for (size_t i = 0; i < service.n; i++) {
+		struct thing *t = service.things[i];
+
+		if (!t->deleted && t->parent == parent &&
+		    same_name(t->name, name))
+			return t;
+	}
+	return NULL;
+}
+
+struct blob *service_blob(const void *data, size_t len)
+{
+	struct blob *b = malloc(sizeof(*b) + len);
+	struct quickxor q;
+
+	if (!b)
+		sim_fail("no memory");
+	b->len = len;
+	if (len)
+		memcpy(b->data, data, len);
+	quickxor_init(&q);
+	quickxor_update(&q, data, len);
+	quickxor_final(&q, b->hash);
+	b->key = sim_key(data, len);
+	return b;
+}
+
+struct thing *service_add(struct thing *parent, const char *name, bool folder,
+                          struct blob *b)
+{
+	struct thing *t = new_thing(parent, name);
+
+	t->folder = folder;
+	t->blob = b;
+	changed(t);
+	return t;
+}
+
+void service_write(struct thing *t, struct blob *b)
+{
+	t->blob = b;
+	t->mtime = service.now_ns;
+	changed(t);
+}
+
+static bool is_below(const struct thing *t, const struct thing *folder)
+{
+	for (; t; t = t->parent) {
+		if (t == folder)
+			return true;
+	}
+	return false;
+}
+
+bool service_move(struct thing *t, struct thing *parent, const char *name)
+{
+	if (is_below(parent, t))
+		return false;
+	t->parent = parent;
+	if (name != t->name)
+		snprintf(t->name, sizeof(t->name), "%s", name);
+	changed(t);
+	return true;
+}
+
+void service_delete(struct thing *t)
+{
+	for (size_t i = 0; i < service.n; i++) {
+		struct thing *c = service.things[i];
+
+		if (!c->deleted && c->parent == t)
+			service_delete(c);
+	}
+	if (t->blob)
+		sim_superseded(t->blob->key);
+	t->deleted = true;
+	t->seq = ++service.seq;
+}
+
+void service_move_tag(struct thing *t)
+{
+	t->etag++;
+	t->of_tag[t->etag % 64] = t->blob;
+}
+
+void service_etag(const struct thing *t, char out[48])
+{
+	snprintf(out, 48, "\"{%s},%u\"", t->id, t->etag);
+}
+
+struct blob *service_version(const char *id, const char *etag)
+{
+	char tag[48];
+	unsigned n;
+
+	for (size_t i = 0; i < service.n; i++) {
+		struct thing *t = service.things[i];
+
+		if (strcmp(t->id, id) != 0)
+			continue;
+		for (n = t->etag; n && n + 63 > t->etag; n--) {
+			snprintf(tag, sizeof(tag), "\"{%s},%u\"", id, n);
+			if (!strcmp(tag, etag))
+				return t->of_tag[n % 64];
+		}
+	}
+	return NULL;
+}
+
+/* ---- as JSON ------------------------------------------------------------- */
+
+static void add_time(cJSON *obj, const char *name, int64_t ns)
+{
+	char text[CLOCK_RFC3339_SIZE];
+
+	clock_format_rfc3339(ns, 3, text);
+	cJSON_AddStringToObject(obj, name, text);
+}
+
+static void add_file(cJSON *j, const struct thing *t)
+{
+	char text[QUICKXOR_TEXT];
+	cJSON *file = cJSON_AddObjectToObject(j, "file");
+	cJSON *hashes = cJSON_AddObjectToObject(file, "hashes");
+
+	quickxor_to_text(t->blob->hash, text);
+	cJSON_AddStringToObject(hashes, "quickXorHash", text);
+	cJSON_AddNumberToObject(j, "size", (double)t->blob->len);
+}
+
+cJSON *service_json(const struct thing *t)
+{
+	cJSON *j = cJSON_CreateObject(), *ref;
+	char etag[48];
+	int children = 0;
+
+	cJSON_AddStringToObject(j, "id", t->id);
+	if (t->parent) {
+		ref = cJSON_AddObjectToObject(j, "parentReference");
+		cJSON_AddStringToObject(ref, "id", t->parent->id);
+	}
+	if (t->deleted) {
+		cJSON_AddObjectToObject(j, "deleted");
+		return j;
+	}
+	service_etag(t, etag);
+	cJSON_AddStringToObject(j, "name", t->name);
+	cJSON_AddStringToObject(j, "eTag", etag);
+	add_time(j, "createdDateTime", t->created);
+	add_time(cJSON_AddObjectToObject(j, "fileSystemInfo"),
+	         "lastModifiedDateTime", t->mtime);
+	for (size_t i = 0; i < service.n; i++)
+		children += !service.things[i]->deleted &&
+		            service.things[i]->parent == t;
+	if (t->folder)
+		cJSON_AddNumberToObject(cJSON_AddObjectToObject(j, "folder"),
+		                        "childCount", children);
+	else
+		add_file(j, t);
+	if (!t->parent)
+		cJSON_AddObjectToObject(j, "root");
+	return j;
+}
+
+cJSON *service_list(const struct thing *folder)
+{
+	cJSON *j = cJSON_CreateObject();
+	cJSON *value = cJSON_AddArrayToObject(j, "value");
+
+	for (size_t i = 0; i < service.n; i++) {
+		const struct thing *t = service.things[i];
+
+		if (!t->deleted && t->parent == folder)
+			cJSON_AddItemToArray(value, service_json(t));
+	}
+	return j;
+}
+
+/* ---- the feed ------------------------------------------------------------ */
+
+static struct thing *next_change(uint64_t from)
+{
+	struct thing *best = NULL;
+
+	for (size_t i = 0; i < service.n; i++) {
+		struct thing *t = service.things[i];
+
+		if (t->seq > from && (!best || t->seq < best->seq))
+			best = t;
+	}
+	return best;
+}
+
+/* Below a deleted folder: not named by itself, unless this drive does that. */
+static bool is_told(const struct thing *t, bool first)
+{
+	if (!t->deleted)
+		return true;
+	return !first && (service.tombs_for_all || !t->parent->deleted);
+}
+
+/* Links: "N:from" the next page, "D:from" the next round; ":0" at the end
+ * while the first enumeration lasts. */
+cJSON *service_delta(const char *link)
+{
+	unsigned long from = 0, first = 1;
+	cJSON *j = cJSON_CreateObject();
+	cJSON *value = cJSON_AddArrayToObject(j, "value");
+	uint64_t until = service.calm ? service.seq : service.seq - service.lag;
+	unsigned room = 1 + sim_below(service.calm ? 50 : 6);
+	struct thing *t, *last = NULL;
+	char text[64];
+
+	if (link && sscanf(link + 2, "%lu:%lu", &from, &first) != 2)
+		sim_fail("delta link %s", link);
+	while ((t = next_change(from)) && t->seq <= until && room) {
+		if (is_told(t, first)) {
+			cJSON_AddItemToArray(value, service_json(t));
+			room--;
+			last = t;
+		}
+		from = t->seq;
+	}
+	if (last && !service.calm && sim_chance(20)) /* said twice */
+		cJSON_AddItemToArray(value, service_json(last));
+	if (t && t->seq <= until) {
+		snprintf(text, sizeof(text), "N:%lu:%lu", from, first);
+		cJSON_AddStringToObject(j, "@odata.nextLink", text);
+	} else {
+		snprintf(text, sizeof(text), "D:%lu:0", from);
+		cJSON_AddStringToObject(j, "@odata.deltaLink", text);
+	}
+	return j;
+}
+
+/* ---- somebody else ------------------------------------------------------- */
+
+static struct thing *pick(struct thing *box, bool folders)
+{
+	struct thing *list[SERVICE_MAX];
+	size_t n = 0;
+
+	for (size_t i = 0; i < service.n; i++) {
+		struct thing *t = service.things[i];
+
+		if (!t->deleted && t != box && is_below(t, box) &&
+		    t->folder == folders)
+			list[n++] = t;
+	}
+	if (folders && sim_chance(n ? 40 : 100))
+		return box;
+	return n ? list[sim_below((uint32_t)n)] : NULL;
+}
+
+static struct blob *fresh_blob(void)
+{
+	unsigned char data[300];
+	size_t len = 24 + sim_below(200);
+
+	for (size_t i = 0; i < len; i++)
+		data[i] = (unsigned char)sim_random();
+	return service_blob(data, len);
+}
+
+void service_visitor(struct thing *box)
+{
+	struct thing *f = pick(box, sim_chance(30)), *to = pick(box, true), *at;
+	char name[2] = { (char)('a' + sim_below(6)), '\0' };
+	struct blob *b;
+
+	service.now_ns += NS_PER_SEC;
+	at = service_child(to, name);
+	switch (sim_below(6)) {
+	case 0:
+		if (at)
+			return;
+		b = fresh_blob();
+		service_add(to, name, false, b);
+		sim_say("visitor makes %s in %s", name, to->name);
+		sim_acknowledged(b->key, "visitor", name);
+		break;
+	case 1:
+		if (!at)
+			service_add(to, name, true, NULL);
+		break;
+	case 2:
+	case 3:
+		if (!f || f == box || f->folder)
+			return;
+		sim_superseded(f->blob->key);
+		b = fresh_blob();
+		service_write(f, b);
+		sim_say("visitor writes %s %s", f->id, f->name);
+		sim_acknowledged(b->key, "visitor", f->name);
+		break;
+	case 4:
+		if (f && f != box && !at && service_move(f, to, name))
+			sim_say("visitor moves %s to %s/%s", f->id, to->name,
+			        name);
+		break;
+	case 5:
+		if (!f || f == box || sim_chance(50))
+			return;
+		sim_say("visitor deletes %s %s", f->id, f->name);
+		service_delete(f);
+		break;
+	}
+}
+
+/* ---- for the end --------------------------------------------------------- */
+
+static int compare(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+char *service_listing(void)
+{
+	struct thing *box = service_child(service_root(), "box");
+	char *lines[SERVICE_MAX], *out;
+	size_t n = 0, len = 1;
+
+	for (size_t i = 0; box && i < service.n; i++) {
+		struct thing *t = service.things[i];
+		char path[2048] = "", more[2048];
+
+		if (t->deleted || t == box || !is_below(t, box))
+			continue;
+		for (struct thing *p = t; p != box; p = p->parent) {
+			snprintf(more, sizeof(more), "/%s%.1900s", p->name,
+			         path);
+			memcpy(path, more, sizeof(path));
+		}
+		lines[n] = malloc(2200);
+		snprintf(lines[n], 2200, "%s %016llx\n", path,
+		         t->folder ? ~0ULL : (unsigned long long)t->blob->key);
+		len += strlen(lines[n++]);
+	}
+	qsort(lines, n, sizeof(*lines), compare);
+	out = calloc(1, len);
+	for (size_t i = 0; i < n; i++)
+		strcat(out, lines[i]);
+	return out;
+}

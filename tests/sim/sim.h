@@ -1,0 +1,148 @@
+/* tests/sim/sim.h -- the whole mount but FUSE and HTTP, simulated: planner,
+ * merger, engine, store and content of one or more devices against a model of
+ * the service, all of it in one thread, on a clock of its own, from a seed.
+ *
+ *	service.c  the model of the drive
+ *	net.c      net/graph, net/upload, net/work and the clock, replaced
+ *	device.c   one device: its parts, what programs do on it, its death
+ *	main.c     runs, their end, what must be true then
+ *
+ * Threads: one. */
+#ifndef NMB_TESTS_SIM_H
+#define NMB_TESTS_SIM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cjson/cJSON.h>
+
+struct contents;
+struct engine;
+struct graph;
+struct handle;
+struct store;
+struct tree;
+
+/* ---- chance: everything random comes from here ---- */
+
+uint32_t sim_random(void);
+uint32_t sim_below(uint32_t n); /* 0..n-1 */
+bool sim_chance(unsigned percent);
+
+/* Deliberate mistakes, to see that they are found (main.c: --break). */
+extern const char *sim_broken;
+bool sim_breaks(const char *what);
+/* What happens, if --verbose. */
+void sim_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Ends the run. */
+_Noreturn void sim_fail(const char *fmt, ...)
+	__attribute__((format(printf, 1, 2)));
+
+/* ---- contents: each is unique, known by the first bytes of its hash ---- */
+
+uint64_t sim_key(const void *data, size_t len); /* 0: empty */
+/* A program closed a file that holds it: from now on it may not get lost... */
+void sim_acknowledged(uint64_t key, const char *who, const char *path);
+/* ...until somebody who had it replaced or deleted it. */
+void sim_superseded(uint64_t key);
+
+/* ---- service.c ---- */
+
+#define SERVICE_MAX 2000
+
+struct blob {
+	size_t len;
+	uint64_t key;
+	uint8_t hash[20];
+	unsigned char data[];
+};
+
+struct thing { /* a driveItem */
+	char id[24];
+	struct thing *parent;
+	char name[128];
+	bool folder, deleted;
+	struct blob *blob;
+	unsigned etag;
+	uint64_t seq; /* place in the list of changes */
+	int64_t mtime, created;
+	struct blob *of_tag[64]; /* content by eTag, modulo */
+};
+
+struct service {
+	struct thing *things[SERVICE_MAX];
+	size_t n;
+	uint64_t seq;
+	uint64_t lag;       /* the feed does not show the last ones yet */
+	bool calm;          /* no trouble any more */
+	bool tombs_for_all; /* a recursive delete names each of them */
+	bool tags_move;     /* eTags move for no reason */
+	unsigned trouble;   /* percent */
+	int64_t now_ns;
+};
+extern struct service service;
+
+void service_start(void);
+struct thing *service_root(void);
+struct thing *service_find(const char *id); /* NULL: not there, or deleted */
+struct thing *service_child(const struct thing *parent, const char *name);
+struct thing *service_add(struct thing *parent, const char *name, bool folder,
+                          struct blob *b);
+void service_write(struct thing *t, struct blob *b);
+/* False: into itself. */
+bool service_move(struct thing *t, struct thing *parent, const char *name);
+void service_delete(struct thing *t);
+void service_move_tag(struct thing *t);
+struct blob *service_blob(const void *data, size_t len);
+struct blob *service_version(const char *id, const char *etag);
+void service_etag(const struct thing *t, char out[48]);
+cJSON *service_json(const struct thing *t);
+/* A page of the feed from `link` (NULL: from the start). */
+cJSON *service_delta(const char *link);
+cJSON *service_list(const struct thing *folder);
+/* Somebody at the web page does something in our folder. */
+void service_visitor(struct thing *box);
+
+/* ---- net.c ---- */
+
+struct graph *net_new(int device);
+/* Requests under way of all devices. */
+size_t net_count(void);
+/* Lets one of them go a step further; `effect` may come long before the
+ * answer. */
+void net_step(void);
+/* The device died: what is under way arrives, or not; no answer does. */
+void net_drop(struct graph *g);
+
+extern int64_t sim_now_ms;
+
+/* ---- device.c ---- */
+
+struct device {
+	int num;
+	char dir[64];
+	struct store *store;
+	struct contents *contents;
+	struct tree *tree;
+	struct engine *engine;
+	struct graph *graph;
+	struct handle *open; /* a program that takes its time */
+	uint64_t open_ino, open_key;
+	bool hydrates; /* reads what it lacks at once */
+};
+
+void device_start(struct device *d, int num, const char *dir);
+void device_crash(struct device *d);
+void device_turn(struct device *d);
+void device_sync(struct device *d);
+void device_poll(struct device *d);
+/* One random thing that a program does. */
+void device_work(struct device *d);
+void device_close(struct device *d);
+bool device_is_calm(struct device *d);
+/* Everything below the root, sorted: "path key". malloc'ed. */
+char *device_list(struct device *d);
+char *service_listing(void);
+
+#endif
