@@ -10,6 +10,7 @@ import signal
 import pytest
 
 from kit import proc
+from kit.program import SIGN_IN
 
 pytestmark = pytest.mark.configs("personal", "work")
 
@@ -139,7 +140,7 @@ def test_common_trap(machine, graphd):
 
 def test_logout(signed_in, base):
     signed_in.run("logout", check=0)
-    assert signed_in.run("-f", base).returncode == 3
+    assert signed_in.run("-f", base).returncode == SIGN_IN
     signed_in.run("logout", check=0)
 
 

@@ -16,11 +16,10 @@ import pytest
 
 from kit import proc, program
 from kit.marks import needs_root
+from kit.program import BUSY, SIGN_IN, USAGE
 
 pytestmark = pytest.mark.configs("personal")
 
-# Exit statuses, as `nmbackupfs --help` lists them.
-USAGE, NO_CLIENT_ID, NO_TOKEN = 1, 2, 3
 
 
 def test_version_and_help(machine):
@@ -45,7 +44,7 @@ def test_wrong_usage(machine):
                  ["--cache-size", "lots", machine.base],
                  ["--poll-interval", "-3", machine.base]):
         done = machine.run(*args)
-        assert done.returncode == 2, args
+        assert done.returncode == USAGE, args
         assert done.stderr.startswith("nmbackupfs") or \
             "usage" in done.stderr.lower() or \
             "option" in done.stderr, args
@@ -54,26 +53,26 @@ def test_wrong_usage(machine):
 
 def test_no_client_id(machine, base):
     done = machine.run("-f", base, env={"NMBACKUPFS_CLIENT_ID": ""})
-    assert done.returncode == NO_CLIENT_ID
+    assert done.returncode == USAGE
     assert "client" in done.stderr.lower() and "regist" in done.stderr.lower()
     assert 3 <= len(done.stderr.strip().splitlines()) <= 8
 
 
 def test_no_token_without_a_terminal(machine, base):
     done = machine.run("-f", base)
-    assert done.returncode == NO_TOKEN
+    assert done.returncode == SIGN_IN
     assert "nmbackupfs auth" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     for command in (("put", __file__), ("get", "x")):
         done = machine.run(*command)
-        assert done.returncode == NO_TOKEN
+        assert done.returncode == SIGN_IN
         assert ("No token available; please run `nmbackupfs auth` first"
                 in done.stderr)
 
 
 def test_mount_point_must_be_there(signed_in, base):
     done = signed_in.run("-f", base / "nowhere")
-    assert done.returncode not in (0, NO_CLIENT_ID, NO_TOKEN)
+    assert done.returncode not in (0, SIGN_IN)
     assert str(base / "nowhere") in done.stderr
     (base / "a file").touch()
     assert signed_in.run("-f", base / "a file").returncode != 0
@@ -185,13 +184,13 @@ def test_unknown_config_key_is_named(signed_in, base):
     config.parent.mkdir(exist_ok=True, mode=0o700)
     config.write_text("floder = x\n")
     done = signed_in.run("-f", base)
-    assert done.returncode != 0 and "floder" in done.stderr
+    assert done.returncode == USAGE and "floder" in done.stderr
 
 
 def test_second_instance_names_the_first(signed_in, mnt, base):
     (base / "other").mkdir()
     done = signed_in.run("-f", base / "other")
-    assert done.returncode != 0
+    assert done.returncode == BUSY
     assert str(mnt.path) in done.stderr or str(mnt.process.pid) in done.stderr
     (mnt / "still").write_bytes(b"works")
 

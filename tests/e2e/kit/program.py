@@ -14,6 +14,9 @@ from . import proc
 
 BINARY = pathlib.Path(os.environ.get("NMB_TEST_BIN")
                       or proc.ROOT / "build/gcc/nmbackupfs").resolve()
+# Exit statuses (fs/exit.h).
+FAILED, USAGE, SIGN_IN, UNFINISHED, BUSY = 1, 2, 3, 5, 7
+
 CLIENT_ID = "11111111-2222-3333-4444-555555555555"
 
 # Seconds after which a hung mount is killed, so that the test that hangs in
