@@ -418,8 +418,8 @@ static void moved(struct engine *e, struct job *j)
 	} else if (j->rc == 0 && j->has_item) {
 		if (j->sets_mtime) /* as sent: it may keep it more coarsely */
 			j->item.mtime = j->mtime;
-		rc = outcome_moved(&e->outcome, j->ino, j->parent, &j->item,
-		                   j->action == PLAN_ASIDE);
+		rc = outcome_moved(&e->outcome, j->ino, j->parent, j->name,
+		                   &j->item, j->action == PLAN_ASIDE);
 		if (rc < 0)
 			give_up(e, j, "state.db", rc);
 		else

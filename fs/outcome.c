@@ -123,18 +123,22 @@ static int note_in_ledger(struct db *db, enum ledger_what what,
 	return rc;
 }
 
-/* The service may have given another name than was asked for (trailing dots
- * stripped): then that is how the item is called, and ours how it is shown. */
-static void note_alias(const struct outcome *o, struct node *n)
+/* The service may have given another name than the one sent (trailing dots
+ * stripped): then that is how the item is called, and ours how it is shown;
+ * unless ours is another one by now, which is sent next. */
+static void note_alias(const struct outcome *o, struct node *n,
+                       const char *sent)
 {
 	char want[NODE_REMOTE_MAX + 1];
 	const char *why;
 
+	if (!strcmp(sent, n->s_name) || n->s_parent != n->parent)
+		return;
 	if (o->gather.codec->ops->seal_name(o->gather.codec, n, want, &why) < 0)
 		return;
-	if (strcmp(want, n->s_name) != 0 && n->s_parent == n->parent) {
+	if (!strcmp(want, sent)) {
 		log_warn("name ino=%" PRIu64 " sent=\"%s\" stored=\"%s\"",
-		         n->ino, want, n->s_name);
+		         n->ino, sent, n->s_name);
 		n->flags |= NODE_ALIAS;
 	}
 }
@@ -192,8 +196,8 @@ static int note_sent(const struct sent *s, struct db *db, struct cfile *row)
 			n->size = n->s_len;
 		}
 		n->flags |= NODE_DIRTY;
-		if (a->op == ATTEMPT_CREATE && strcmp(s->it->name, a->name))
-			note_alias(s->o, n);
+		if (a->op == ATTEMPT_CREATE)
+			note_alias(s->o, n, a->name);
 		rc = node_update(db, n);
 		if (rc == 0)
 			rc = note_in_ledger(db,
@@ -263,7 +267,7 @@ int outcome_not_sent(const struct outcome *o, uint64_t aid)
 /* ---- places -------------------------------------------------------------- */
 
 int outcome_moved(const struct outcome *o, uint64_t ino, uint64_t parent,
-                  const struct item *it, bool aside)
+                  const char *sent, const struct item *it, bool aside)
 {
 	uint64_t s_gen;
 	struct edit x;
@@ -296,7 +300,7 @@ int outcome_moved(const struct outcome *o, uint64_t ino, uint64_t parent,
 	else
 		x.n->flags &= ~(uint32_t)NODE_ASIDE;
 	if (!aside)
-		note_alias(o, x.n);
+		note_alias(o, x.n, sent);
 	rc = node_update(x.db, x.n);
 	if (rc == 0)
 		rc = note_in_ledger(x.db, LEDGER_MOVED, x.n, it);

@@ -41,10 +41,10 @@ int outcome_sent(const struct outcome *o, const struct attempt *a,
 /* The attempt had no effect. `gone`: its item is no more. */
 int outcome_not_sent(const struct outcome *o, uint64_t aid);
 
-/* The item was renamed, moved, or its times were set. `aside`: to a temporary
- * name. */
+/* The item was renamed to `sent`, moved, or its times were set. `aside`: to a
+ * temporary name. */
 int outcome_moved(const struct outcome *o, uint64_t ino, uint64_t parent,
-                  const struct item *it, bool aside);
+                  const char *sent, const struct item *it, bool aside);
 
 /* The item is gone by our request, and what lay in it. */
 int outcome_deleted(const struct outcome *o, uint64_t ino);
