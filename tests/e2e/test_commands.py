@@ -7,7 +7,7 @@ import time
 import pytest
 
 from kit import proc, trees
-from kit.program import UNFINISHED
+from kit.program import UNFINISHED, elapsed
 
 pytestmark = pytest.mark.configs("personal", "work")
 
@@ -166,6 +166,14 @@ def test_get_leaves_no_partial_file(signed_in, base, graphd):
     process.terminate()
     assert process.wait(10) != 0
     assert not (base / "out").exists()
+
+
+def test_bandwidth_limit(signed_in, graphd):
+    """Not exact: a second's worth may go at once."""
+    mnt = signed_in.mount("--bwlimit-up", "2M")
+    (mnt / "f").write_bytes(bytes(8 * 2**20))
+    took, _ = elapsed(signed_in.flush)
+    assert 1.5 <= took < 10, took
 
 
 def test_cache_size_evicts_only_what_is_safe(signed_in, graphd):

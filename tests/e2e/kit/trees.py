@@ -27,7 +27,7 @@ ODD_NAMES = (
 
 def payload(seed, size):
     """`size` bytes that depend on `seed` and do not compress."""
-    return random.Random(seed).randbytes(size)
+    return random.Random(repr(seed)).randbytes(size)
 
 
 def write(path, data):
@@ -46,14 +46,14 @@ def make_tree(root, seed=1, files=60, max_size=200_000, depth=3):
         parent = rnd.choice(folders)
         if len(parent.relative_to(root).parts) < depth:
             folder = parent / f"folder {i}"
-            folder.mkdir()
+            folder.mkdir(exist_ok=True)
             folders.append(folder)
     for i in range(files):
         size = min(rnd.choice(EDGE_SIZES), max_size) if i % 3 == 0 else \
             int(rnd.paretovariate(0.7) * 100) % max_size
         name = ODD_NAMES[i] if i < len(ODD_NAMES) else f"file-{i:04d}.bin"
         path = rnd.choice(folders) / name
-        path.write_bytes(payload((seed, i).__repr__(), size))
+        path.write_bytes(payload((seed, i), size))
         when = 1_500_000_000 + rnd.randrange(200_000_000)
         os.utime(path, ns=(when * 10**9 + 123456789, when * 10**9 + 987654321))
     return root
