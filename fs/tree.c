@@ -323,6 +323,15 @@ static int enter_root(struct tree *t)
 	return rc;
 }
 
+/* Under content.lock, before the first byte of a generation changes. */
+static void on_changed(void *arg, uint64_t ino)
+{
+	struct tree *t = arg;
+
+	tree_stamp(t, ino);
+	tree_note_dirty(t, ino);
+}
+
 int tree_new(const struct tree_options *opt, struct tree **out_t)
 {
 	struct tree *t = calloc(1, sizeof(*t));
@@ -348,6 +357,7 @@ int tree_new(const struct tree_options *opt, struct tree **out_t)
 		tree_free(t);
 		return rc;
 	}
+	contents_set_changed(opt->contents, on_changed, t);
 	*out_t = t;
 	return 0;
 }
@@ -356,6 +366,7 @@ void tree_free(struct tree *t)
 {
 	if (!t)
 		return;
+	contents_set_changed(t->opt.contents, NULL, NULL);
 	for (size_t i = 0; t->by_id && i < t->buckets; i++) {
 		struct version *v, *next;
 

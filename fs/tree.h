@@ -51,7 +51,8 @@ struct handle; /* one open file */
 struct store;
 struct tree;
 
-/* What others want to hear; called with no lock held. */
+/* What others want to hear; called with no lock held, `dirty` maybe under a
+ * content.lock: it must only queue. */
 struct tree_events {
 	void *arg;
 	/* A local change: the node (or its content) may have to be sent. */
@@ -79,8 +80,8 @@ struct tree_options {
 };
 
 /* After contents_recover(); what that left SOFT is the first tree_sync()'s.
- * Makes the root row in an empty store. tree_free(): no handle is open,
- * tree_sync() comes before. */
+ * Makes the root row in an empty store; takes contents_set_changed().
+ * tree_free(): no handle is open, tree_sync() comes before. */
 int tree_new(const struct tree_options *opt, struct tree **out_t);
 void tree_free(struct tree *t);
 

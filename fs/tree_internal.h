@@ -172,6 +172,9 @@ struct content *tree_close_locked(struct tree *t, struct handle *h);
  * the engine if nobody is going to close it. */
 void tree_note_written(struct tree *t, uint64_t ino, uint64_t cid);
 
+/* The same, as a write begins. */
+void tree_stamp(struct tree *t, uint64_t ino);
+
 /* Content `cid` is closed or flushed: the syncer settles it. */
 void tree_queue_soft(struct tree *t, uint64_t cid);
 

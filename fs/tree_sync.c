@@ -65,6 +65,17 @@ void tree_note_written(struct tree *t, uint64_t ino, uint64_t cid)
 		t->opt.events.settled(t->opt.events.arg, ino);
 }
 
+void tree_stamp(struct tree *t, uint64_t ino)
+{
+	struct live *l;
+
+	lock_take(&t->table_lock, LOCK_LEAF);
+	l = tree_find_live_locked(t, ino);
+	if (l && l->writers)
+		stamp_locked(l);
+	lock_drop(&t->table_lock, LOCK_LEAF);
+}
+
 void tree_note_snapshot(struct tree *t, uint64_t ino)
 {
 	struct live *l;
@@ -215,6 +226,8 @@ int tree_sync(struct tree *t)
 	}
 	if (rc == 0)
 		rc = contents_tidy(t->opt.contents);
+	if (saved < 0 || rc < 0) /* the caller comes again */
+		atomic_store(&t->unsynced, true);
 	return saved < 0 ? saved : settled < 0 ? settled : rc;
 }
 

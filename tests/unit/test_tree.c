@@ -609,6 +609,35 @@ static void test_write_and_read_back(void)
 	end();
 }
 
+/* A log that stays open: after a snapshot the engine must hear of it again. */
+static void test_write_after_a_snapshot(void)
+{
+	struct tree_use use;
+	struct tree_entry e;
+	struct content *c;
+	struct handle *h;
+
+	begin();
+	CHECK_EQ(tree_create(f.tree, NODE_ROOT, "log", 0644, O_WRONLY, 5, 6, &e,
+	                     &h),
+	         0);
+	CHECK_EQ(write_to(h, "one", 0), 0);
+	CHECK_EQ(tree_handle_content(f.tree, h, &c), 0);
+	CHECK_EQ(content_freeze(c), 1);
+	tree_note_snapshot(f.tree, e.st.st_ino);
+	content_put(c);
+	tree_get_use(f.tree, e.st.st_ino, &use);
+	CHECK_EQ(use.dirty_ms, 0);
+	f.dirty = 0;
+	CHECK_EQ(write_to(h, "two", 3), 0);
+	CHECK_EQ(f.dirty, 1);
+	tree_get_use(f.tree, e.st.st_ino, &use);
+	CHECK(use.dirty_ms > 0);
+	CHECK_EQ(row(e.st.st_ino).gen, 2);
+	tree_release(f.tree, h);
+	end();
+}
+
 static void test_sync(void)
 {
 	struct content *c;
@@ -1063,6 +1092,7 @@ int main(void)
 	RUN(test_rename_matrix);
 	RUN(test_rename_clears_alias);
 	RUN(test_write_and_read_back);
+	RUN(test_write_after_a_snapshot);
 	RUN(test_sync);
 	RUN(test_power_cut_right_after_close);
 	RUN(test_truncate);
