@@ -99,6 +99,10 @@ static struct plan_out plan_sendable(const struct plan_in *in)
 	int64_t age = in->dirty_ms ? in->now_ms - in->dirty_ms : quiet;
 	bool synced = in->fsync_ms && in->fsync_ms >= since;
 
+	/* What replaces a former version whole is not sent half done, however
+	 * long it takes; only if its writer seems to have stopped. */
+	if (in->writers && in->n->flags & NODE_FRESH)
+		age = quiet;
 	if (!in->whole)
 		return say(PLAN_WAIT_WHOLE);
 	if (!since || synced || in->hurry || age >= in->max_age_ms)

@@ -42,7 +42,9 @@
  *
  * "sendable": no writer has it open and it was quiet for the write-back delay;
  * or it was fsynced since, or is older than the maximum dirty age; and all of
- * it is here. Threads: any. */
+ * it is here. While a writer replaces a former version whole (NODE_FRESH) its
+ * age does not count, only that nobody wrote for that long: half a dump must
+ * not take the place of yesterday's. Threads: any. */
 #ifndef NMB_PLAN_H
 #define NMB_PLAN_H
 
