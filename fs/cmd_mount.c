@@ -77,7 +77,7 @@ int cmd_mount(struct config *cfg, int argc, char **argv)
 	                        why, sizeof(why));
 	if (rc < 0) {
 		fprintf(stderr, "nmbackupfs: %s\n", why);
-		return EXIT_FAILED;
+		return rc == -EBUSY ? EXIT_BUSY : EXIT_FAILED;
 	}
 	rc = check_session(cfg);
 	if (rc != EXIT_OK)

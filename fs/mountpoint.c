@@ -47,6 +47,71 @@ int mountpoint_detach(const char *path, int lazy)
 	return run_fusermount(path, lazy);
 }
 
+/* mountinfo writes blanks and the like as \ooo. */
+static void unescape(char *s)
+{
+	char *to = s;
+	unsigned c;
+
+	while (*s) {
+		if (*s == '\\' && sscanf(s, "\\%3o", &c) == 1) {
+			*to++ = (char)c;
+			s += 4;
+		} else {
+			*to++ = *s++;
+		}
+	}
+	*to = '\0';
+}
+
+/* Of the topmost mount on that very directory: is it one of this program?
+ * Asks no file system, which might be dead. */
+static bool is_ours(const char *path)
+{
+	char line[2 * PATH_MAX], point[PATH_MAX], type[64];
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	bool ours = false;
+	char *dash;
+
+	while (f && fgets(line, sizeof(line), f)) {
+		dash = strstr(line, " - ");
+		if (!dash || sscanf(line, "%*d %*d %*s %*s %4095s", point) != 1)
+			continue;
+		unescape(point);
+		if (!strcmp(point, path) && sscanf(dash, " - %63s", type) == 1)
+			ours = !strcmp(type, "fuse.nmbackupfs");
+	}
+	if (f)
+		fclose(f);
+	return ours;
+}
+
+/* Absolute, without following what lies on the directory itself. */
+static int to_absolute(const char *path, char out[PATH_MAX])
+{
+	char copy[PATH_MAX], parent[PATH_MAX];
+	size_t len = strlen(path);
+	char *slash;
+	const char *base;
+
+	while (len > 1 && path[len - 1] == '/')
+		len--;
+	if (len >= sizeof(copy))
+		return -ENAMETOOLONG;
+	memcpy(copy, path, len);
+	copy[len] = '\0';
+	slash = strrchr(copy, '/');
+	base = slash ? slash + 1 : copy;
+	if (slash)
+		*slash = '\0';
+	if (!realpath(!slash ? "." : *copy ? copy : "/", parent))
+		return -errno;
+	if (snprintf(out, PATH_MAX, "%s/%s", parent[1] ? parent : "", base) >=
+	    PATH_MAX)
+		return -ENAMETOOLONG;
+	return 0;
+}
+
 bool mountpoint_is_dead(const char *path)
 {
 	struct stat st;
@@ -60,7 +125,8 @@ int mountpoint_prepare(const char *path, char *out, size_t size, char *why,
 	char full[PATH_MAX];
 	struct stat st;
 
-	if (mountpoint_is_dead(path)) {
+	if (mountpoint_is_dead(path) && to_absolute(path, full) == 0 &&
+	    is_ours(full)) {
 		log_warn("mount point %s: its program has died, detached",
 		         path);
 		mountpoint_detach(path, 1);
@@ -79,6 +145,11 @@ int mountpoint_prepare(const char *path, char *out, size_t size, char *why,
 	if (!realpath(path, full) || strlen(full) >= size) {
 		snprintf(why, why_size, "%s: %s", path, strerror(errno));
 		return -ENAMETOOLONG;
+	}
+	if (is_ours(full)) {
+		snprintf(why, why_size, "%s: nmbackupfs is mounted there",
+		         full);
+		return -EBUSY;
 	}
 	memcpy(out, full, strlen(full) + 1);
 	return 0;
