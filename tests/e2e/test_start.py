@@ -228,6 +228,24 @@ def test_signals_end_it_in_order(signed_in, mnt, sig):
     assert (again / "x").read_bytes() == b"1"
 
 
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
+def test_signals_end_a_busy_mount(signed_in, mnt, sig):
+    """Somebody has a file open, works in a directory of it, does nothing."""
+    (mnt / "x").write_bytes(b"1")
+    holder = subprocess.Popen(["sh", "-c", "exec sleep 60 < x"], cwd=mnt.path)
+    try:
+        proc.wait_until(lambda: os.readlink(f"/proc/{holder.pid}/fd/0")
+                        .endswith("/x"))
+        began = time.monotonic()
+        mnt.process.send_signal(sig)
+        assert mnt.process.wait(20) in (0, 128 + sig)
+        assert time.monotonic() - began < 10
+        assert not proc.mounts_below(mnt.path)
+    finally:
+        holder.kill()
+        holder.wait()
+
+
 def token_values(machine):
     """What looks like a token in the keystore."""
     found = set()

@@ -78,10 +78,11 @@ static void *bring(void *arg)
 {
 	struct job *j = arg;
 	int rc = wait_while(&rig.stuck, j) ? 0 : -ETIMEDOUT;
+	const char *text = rig.remote;
 
 	if (rc == 0)
-		rc = content_store_chunk(j->content, NULL, 0, rig.remote,
-		                         strlen(rig.remote));
+		rc = content_store_chunk(j->content, NULL, 0, text,
+		                         strlen(text));
 	content_put(j->content);
 	end_job(j, rc);
 	return NULL;

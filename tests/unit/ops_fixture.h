@@ -20,8 +20,9 @@ struct rig {
 	char mnt[96];
 
 	/* What the stand-ins do. */
-	atomic_bool stuck;  /* a fetch wakes nobody before its deadline */
-	const char *remote; /* bytes that a fetch brings, in chunk 0 */
+	atomic_bool stuck; /* a fetch wakes nobody before its deadline */
+	_Atomic(const char *)
+		remote;     /* bytes that a fetch brings, in chunk 0 */
 	atomic_bool full;   /* no room: writers wait */
 	atomic_int list_rc; /* of a listing; 0: the folder becomes known */
 	atomic_uint fetches, lists, waiting, hydrations;

@@ -1,0 +1,40 @@
+/* fs/mount_internal.h -- shared by the mount*.c files only. */
+#ifndef NMB_MOUNT_INTERNAL_H
+#define NMB_MOUNT_INTERNAL_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "fs/mount.h"
+#include "fs/nmb.h"
+#include "fs/store.h"
+
+struct syncer;
+
+/* One more than the struct nmb that all parts see: what only these files
+ * need. */
+struct mount {
+	struct nmb nmb; /* first: nmb->stop() finds us by it */
+	struct store_found found;
+	struct syncer *syncer;
+	bool clean; /* all is settled */
+
+	pthread_mutex_t lock; /* LOCK_LEAF: all below */
+	pthread_cond_t turn;
+	unsigned stops;  /* signals, and `stop` over the socket */
+	bool loop_ended; /* unmounted */
+};
+
+/* ---- mount_parts.c: in the order of struct nmb; closing undoes what was
+ * reached ---- */
+int mount_open_parts(struct mount *m, char *why, size_t size);
+void mount_close_parts(struct mount *m);
+
+/* ---- mount_serve.c ---- */
+
+/* Mounts, serves until unmounted or stopped; everything of FUSE is gone when
+ * it returns. An exit status. */
+int mount_serve(struct mount *m, mount_ready_fn *ready, void *arg, char *why,
+                size_t size);
+
+#endif

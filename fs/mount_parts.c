@@ -1,0 +1,387 @@
+#include "fs/mount_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fs/codec.h"
+#include "fs/config.h"
+#include "fs/content.h"
+#include "fs/control.h"
+#include "fs/engine.h"
+#include "fs/fetch.h"
+#include "fs/notify.h"
+#include "fs/park.h"
+#include "fs/session.h"
+#include "fs/space.h"
+#include "fs/syncer.h"
+#include "fs/tree.h"
+#include "net/log.h"
+#include "net/names.h"
+#include "net/work.h"
+
+#define WORKERS       4
+#define SERVICE_UNITS 40 /* what the service puts in front of a path, 11.1 */
+
+/* ---- what parts tell each other ------------------------------------------ */
+
+static void on_dirty(void *arg, uint64_t ino)
+{
+	struct nmb *nmb = arg;
+
+	if (nmb->engine)
+		engine_note_dirty(nmb->engine, ino);
+}
+
+static void on_settled(void *arg, uint64_t ino)
+{
+	struct nmb *nmb = arg;
+
+	if (nmb->engine)
+		engine_note_settled(nmb->engine, ino);
+}
+
+static void on_stale_entry(void *arg, uint64_t parent, const char *name)
+{
+	struct nmb *nmb = arg;
+
+	notify_entry(nmb->notify, parent, name);
+}
+
+static void on_stale_attr(void *arg, uint64_t nodeid)
+{
+	struct nmb *nmb = arg;
+
+	notify_attr(nmb->notify, nodeid);
+}
+
+static void on_unsynced(void *arg)
+{
+	struct mount *m = arg;
+
+	syncer_wake(m->syncer);
+}
+
+static void on_engine_changed(void *arg)
+{
+	struct nmb *nmb = arg;
+
+	space_changed(nmb->space);
+	if (nmb->control)
+		control_changed(nmb->control);
+}
+
+/* The engine wants a file whole before it sends it. */
+static void hydrated(void *arg, int rc)
+{
+	(void)arg;
+	if (rc < 0)
+		log_warn("a changed file can't be completed: %s",
+		         strerror(-rc));
+}
+
+static void on_hydrate(void *arg, uint64_t ino)
+{
+	struct nmb *nmb = arg;
+	struct node *n = malloc(sizeof(*n));
+	struct content *c;
+	struct db *db;
+	int rc = n ? store_reader(nmb->store, &db) : -ENOMEM;
+
+	if (rc == 0) {
+		rc = node_get(db, ino, n);
+		store_reader_done(nmb->store, db);
+	}
+	if (rc == 0 && n->cid && nmb->fetch &&
+	    content_get(nmb->contents, n->cid, false, &c) == 0) {
+		fetch_hydrate(nmb->fetch, c, hydrated, NULL);
+		content_put(c);
+	}
+	free(n);
+}
+
+static void on_resized(void *arg, uint64_t ino, uint64_t cid, uint64_t size)
+{
+	struct nmb *nmb = arg;
+	struct tree_edit *e;
+	struct db *db;
+	int rc = tree_edit_begin(nmb->tree, &e, &db);
+
+	if (rc < 0)
+		return;
+	rc = node_set_size(db, ino, cid, size);
+	if (rc == 0)
+		tree_edit_version(e, ino);
+	tree_edit_end(e, rc);
+}
+
+static void on_outdated(void *arg, uint64_t ino)
+{
+	struct nmb *nmb = arg;
+
+	engine_look(nmb->engine, ino);
+}
+
+static void on_broken(void *arg, uint64_t ino, int rc, const char *why)
+{
+	struct nmb *nmb = arg;
+	struct db *db;
+	int ret = store_begin(nmb->store, &db);
+
+	if (ret < 0)
+		return;
+	ret = node_set_blocked(db, ino, rc, why);
+	if (ret < 0)
+		store_rollback(nmb->store, ret);
+	else
+		store_commit(nmb->store);
+}
+
+static int on_room(void *arg, uint64_t bytes)
+{
+	struct nmb *nmb = arg;
+
+	return space_take(nmb->space, bytes);
+}
+
+static bool on_drains(void *arg)
+{
+	struct nmb *nmb = arg;
+	struct engine_status s;
+
+	engine_get_status(nmb->engine, &s);
+	return s.state == ENGINE_SYNCING && s.pending_nodes > s.blocked &&
+	       s.quota_remaining != 0;
+}
+
+/* ---- parts --------------------------------------------------------------- */
+
+static int open_codec(struct mount *m)
+{
+	char type[64] = "";
+	struct db *db;
+	int rc = store_reader(m->nmb.store, &db);
+
+	if (rc == 0) {
+		rc = store_get_text(db, "drive_type", type, sizeof(type));
+		store_reader_done(m->nmb.store, db);
+	}
+	if (rc < 0)
+		return rc;
+	/* Not known yet: the stricter rules, those of Business. */
+	return codec_plain_new(strcmp(type, "personal") != 0, &m->nmb.codec);
+}
+
+static int open_store(struct mount *m, char *why, size_t size)
+{
+	struct nmb *nmb = &m->nmb;
+	struct content_recovery r;
+	int rc = store_open(nmb->state_dir, &nmb->store, &m->found);
+
+	if (rc < 0) {
+		snprintf(why, size,
+		         rc == -ENOTSUP
+		                 ? "%s/state.db was made by a newer version "
+		                   "of nmbackupfs: upgrade"
+		                 : "%s/state.db can't be used (%s); it was "
+		                   "left as it is",
+		         nmb->state_dir, strerror(-rc));
+		return rc;
+	}
+	rc = contents_new(nmb->state_dir, nmb->store, &nmb->contents);
+	if (rc == 0)
+		contents_set_untidy(nmb->contents, on_unsynced, m);
+	if (rc == 0 && !m->found.created) {
+		rc = contents_recover(nmb->contents, m->found.rebooted, &r);
+		if (rc == 0 && !m->found.clean)
+			log_info("recovered resized=%u reverted=%u "
+			         "quarantined=%u lost=%u",
+			         r.resized, r.reverted, r.quarantined, r.lost);
+	}
+	if (rc < 0)
+		snprintf(why, size, "%s/content: %s", nmb->state_dir,
+		         strerror(-rc));
+	return rc;
+}
+
+/* A damaged database is rebuilt from the server; it and all content that only
+ * it knew are set aside, for a person to look at. */
+static int open_or_rebuild_store(struct mount *m, char *why, size_t size)
+{
+	struct nmb *nmb = &m->nmb;
+	int rc = open_store(m, why, size);
+
+	if (rc != -EUCLEAN)
+		return rc;
+	log_error("state.db is damaged action=rebuild dir=\"%s\": what was not "
+	          "sent yet is in its quarantine/",
+	          nmb->state_dir);
+	contents_free(nmb->contents);
+	nmb->contents = NULL;
+	store_close(nmb->store, false);
+	nmb->store = NULL;
+	rc = store_set_aside(nmb->state_dir);
+	if (rc < 0) {
+		snprintf(why, size,
+		         "%s/state.db is damaged and can't be set "
+		         "aside: %s",
+		         nmb->state_dir, strerror(-rc));
+		return rc;
+	}
+	why[0] = '\0';
+	return open_store(m, why, size);
+}
+
+static int open_space(struct mount *m)
+{
+	struct nmb *nmb = &m->nmb;
+	struct space_options opt = {
+		.contents = nmb->contents,
+		.store = nmb->store,
+		.work = nmb->work,
+		.budget_bytes = config_number(nmb->config, CONFIG_CACHE_SIZE),
+		.floor_bytes = config_number(nmb->config, CONFIG_MIN_FREE),
+		.arg = nmb,
+		.drains = on_drains,
+	};
+
+	return space_new(&opt, &nmb->space);
+}
+
+static int open_tree(struct mount *m)
+{
+	struct nmb *nmb = &m->nmb;
+	struct tree_options opt = {
+		.store = nmb->store,
+		.contents = nmb->contents,
+		.codec = nmb->codec,
+		.read_only = nmb->read_only,
+		.uid = getuid(),
+		.gid = getgid(),
+		.events = { .arg = m,
+		            .dirty = on_dirty,
+		            .settled = on_settled,
+		            .unsynced = on_unsynced,
+		            .stale_entry = on_stale_entry,
+		            .stale_attr = on_stale_attr },
+		.path_units = SERVICE_UNITS +
+		              (unsigned)names_utf16_len(
+				      config_text(nmb->config, CONFIG_FOLDER)),
+	};
+
+	return tree_new(&opt, &nmb->tree);
+}
+
+static int open_fetch(struct mount *m)
+{
+	struct nmb *nmb = &m->nmb;
+	struct fetch_options opt = {
+		.graph = nmb->session->graph,
+		.store = nmb->store,
+		.work = nmb->work,
+		.codec = nmb->codec,
+		.arg = nmb,
+		.resized = on_resized,
+		.outdated = on_outdated,
+		.broken = on_broken,
+		.room = on_room,
+	};
+
+	return fetch_new(&opt, &nmb->fetch);
+}
+
+static int open_engine(struct mount *m)
+{
+	struct nmb *nmb = &m->nmb;
+	const struct config *c = nmb->config;
+	struct engine_options opt = {
+		.store = nmb->store,
+		.tree = nmb->tree,
+		.contents = nmb->contents,
+		.codec = nmb->codec,
+		.graph = nmb->session->graph,
+		.work = nmb->work,
+		.folder = config_text(c, CONFIG_FOLDER),
+		.write_back_delay_ms =
+			(int64_t)config_number(c, CONFIG_WRITE_BACK_DELAY),
+		.max_dirty_age_ms =
+			(int64_t)config_number(c, CONFIG_MAX_DIRTY_AGE),
+		.poll_interval_ms =
+			(int64_t)config_number(c, CONFIG_POLL_INTERVAL),
+		.read_only = nmb->read_only,
+		.rolled_back = m->found.rolled_back,
+		.hydrate = on_hydrate,
+		.changed = on_engine_changed,
+		.arg = nmb,
+	};
+
+	return engine_new(&opt, &nmb->engine);
+}
+
+int mount_open_parts(struct mount *m, char *why, size_t size)
+{
+	struct nmb *nmb = &m->nmb;
+	int rc = work_new("nmb-work", WORKERS, &nmb->work);
+
+	if (rc == 0)
+		rc = session_open(nmb->config, SESSION_ANY, &nmb->session, why,
+		                  size);
+	if (rc == 0)
+		rc = syncer_new(&m->syncer);
+	if (rc == 0)
+		rc = open_or_rebuild_store(m, why, size);
+	if (rc < 0)
+		return rc;
+	rc = open_codec(m);
+	if (rc == 0)
+		rc = open_space(m);
+	if (rc == 0)
+		rc = notify_new(&nmb->notify);
+	if (rc == 0)
+		rc = park_new(nmb->work, &nmb->park);
+	if (rc == 0)
+		rc = open_tree(m);
+	if (rc == 0)
+		syncer_start(m->syncer, nmb->tree);
+	if (rc == 0)
+		rc = open_fetch(m);
+	if (rc == 0)
+		rc = open_engine(m);
+	if (rc == 0)
+		rc = control_new(nmb, &nmb->control);
+	if (rc < 0 && !why[0])
+		snprintf(why, size, "start: %s", strerror(-rc));
+	return rc;
+}
+
+void mount_close_parts(struct mount *m)
+{
+	struct nmb *nmb = &m->nmb;
+
+	control_stop(nmb->control);
+	if (nmb->park)
+		park_end(nmb->park, -EIO);
+	fetch_free(nmb->fetch);
+	nmb->fetch = NULL;
+	engine_free(nmb->engine);
+	nmb->engine = NULL;
+	control_free(nmb->control);
+	syncer_stop(m->syncer);
+	if (nmb->tree && tree_sync(nmb->tree) < 0)
+		m->clean = false;
+	/* Jobs may still hold references into what goes next. */
+	space_free(nmb->space);
+	work_free(nmb->work);
+	tree_free(nmb->tree);
+	park_free(nmb->park);
+	notify_free(nmb->notify);
+	contents_free(nmb->contents);
+	syncer_free(m->syncer); /* contents wake it to the end */
+	store_close(nmb->store, m->clean);
+	codec_free(nmb->codec);
+	session_close(nmb->session);
+	if (nmb->lock_fd >= 0)
+		close(nmb->lock_fd);
+}
