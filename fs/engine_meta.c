@@ -108,8 +108,8 @@ static int is_ours(const struct job *j)
 {
 	const struct attempt *a = j->attempt;
 
-	if (!a->has_hash)
-		return 0;
+	if (!a->has_hash || j->item.kind != ITEM_FILE)
+		return 0; /* an empty folder is as large as an empty file */
 	if (a->op == ATTEMPT_CREATE && strcmp(a->name, j->item.name) != 0)
 		return 0;
 	return item_same_content(&j->item, a->size, a->hash);
@@ -520,7 +520,7 @@ void engine_start_move(struct engine *e, struct plan_view *v, bool aside)
 	if (!j)
 		return;
 	if (aside) {
-		snprintf(j->name, sizeof(j->name), "nmbackupfs-aside-%08x%08x",
+		snprintf(j->name, sizeof(j->name), PLAN_ASIDE_PREFIX "%08x%08x",
 		         randombytes_random(), randombytes_random());
 		j->parent = n->s_parent;
 		m.name = j->name;

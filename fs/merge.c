@@ -51,7 +51,8 @@ unsigned merge_target(const struct merge_in *in)
 	if (in->parent != n->s_parent && n->parent == n->s_parent &&
 	    !in->parent_below)
 		ops |= MERGE_PARENT;
-	if (strcmp(in->r->name, n->s_name) != 0 && !name_changed_here(in))
+	if (strcmp(in->r->name, n->s_name) != 0 && !name_changed_here(in) &&
+	    !plan_is_aside_name(in->r->name))
 		ops |= MERGE_NAME;
 	return ops;
 }
@@ -135,7 +136,8 @@ static struct merge_out merge_version(const struct merge_in *in)
 	if (in->writers)
 		return say(MERGE_PARK);
 	if (plan_content_differs(n))
-		return apply(MERGE_SPLIT);
+		return apply(MERGE_SPLIT |
+		             (in->parent_unlinked ? MERGE_RELINK_PARENT : 0));
 	return apply(MERGE_VERSION | MERGE_SYNCED);
 }
 

@@ -5,6 +5,12 @@
 
 #include "net/clock.h"
 
+bool plan_is_aside_name(const char *remote)
+{
+	return !strncmp(remote, PLAN_ASIDE_PREFIX,
+	                sizeof(PLAN_ASIDE_PREFIX) - 1);
+}
+
 bool plan_place_differs(const struct node *n, const char *want_name)
 {
 	if (n->s_parent != n->parent)
@@ -132,10 +138,10 @@ static struct plan_out plan_new(const struct plan_in *in)
 
 static struct plan_out plan_place(const struct plan_in *in)
 {
-	if (!in->parent_there)
-		return wait_node(in->n->parent);
 	if (in->ring && !(in->n->flags & NODE_ASIDE))
 		return say(PLAN_ASIDE);
+	if (!in->parent_there)
+		return wait_node(in->n->parent);
 	if (in->below)
 		return wait_node(in->below);
 	if (in->occupant.ino)

@@ -32,8 +32,8 @@
  *	  file, sendable                           -> CREATE
  *	linked, there
  *	  place differs
- *	    new parent not there                   -> WAIT_NODE parent
  *	    in a ring of nodes that wait           -> ASIDE
+ *	    new parent not there                   -> WAIT_NODE parent
  *	    new parent lies below it there         -> WAIT_NODE what must go
  *first name held by another node of ours      -> WAIT_NODE it else -> MOVE
  *	  content differs, sendable                -> REPLACE
@@ -140,6 +140,11 @@ struct plan_out {
 struct plan_out plan_next(const struct plan_in *in);
 
 const char *plan_action_name(enum plan_action a);
+
+/* Temporary names on the server (PLAN_ASIDE): never somebody's wish, so no
+ * device takes one over; whoever has the node gives it its name back. */
+#define PLAN_ASIDE_PREFIX "nmbackupfs-aside-"
+bool plan_is_aside_name(const char *remote);
 
 /* What differs there; used by the planner, status and tests. */
 bool plan_place_differs(const struct node *n, const char *want_name);

@@ -127,6 +127,8 @@ static int try_item(struct remote *r, const struct item *it, bool last,
 	if (rc < 0)
 		return rc;
 	*out = decide(v);
+	log_debug("merge id=%s name=\"%s\" verdict=%d ops=%#x last=%d", it->id,
+	          it->name, (int)out->verdict, out->ops, last);
 	if (out->verdict != MERGE_APPLY && out->verdict != MERGE_NOTHING)
 		return 0;
 	rc = tree_edit_begin(r->tree, &e, &db);
@@ -136,8 +138,6 @@ static int try_item(struct remote *r, const struct item *it, bool last,
 		if (!still_true(e, db, v))
 			return tree_edit_end(e, -EAGAIN);
 		rc = remote_apply_ops(r, e, db, v, out->ops);
-		log_debug("merge id=%s name=\"%s\" ops=%#x rc=%d", it->id,
-		          it->name, out->ops, rc);
 	}
 	if (rc == 0)
 		rc = seen_delete(db, it->id);

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "fs/db.h"
+#include "fs/plan.h"
 #include "fs/store.h"
 #include "fs/tree.h"
 #include "net/clock.h"
@@ -24,6 +25,8 @@ void remote_set_synced(const struct gather *g, struct node *n,
 	memcpy(n->s_name, r->name, sizeof(n->s_name));
 	if (r->etag[0])
 		memcpy(n->s_etag, r->etag, sizeof(n->s_etag));
+	n->flags &= ~(uint32_t)NODE_ASIDE;
+	n->flags |= plan_is_aside_name(r->name) ? NODE_ASIDE : 0;
 	n->s_mtime = r->mtime;
 	if (r->created)
 		n->s_created = r->created;
@@ -181,6 +184,25 @@ out:
 	return rc;
 }
 
+/* Who stands here at the item's place, and does not lie there on the server
+ * too, makes room. 1: it did; 0: both are called so there (a vault). */
+static int clear_place(struct remote *r, struct tree_edit *e, struct db *db,
+                       const struct merge_view *v)
+{
+	struct node *at = malloc(sizeof(*at));
+	int rc = at ? node_get_child(db, v->in.parent, v->shown.name, at)
+	            : -ENOMEM;
+
+	if (rc == -ENOENT) /* only its key is taken */
+		rc = 0;
+	else if (rc == 0 &&
+	         !(node_on_server(at) && at->s_parent == v->in.parent &&
+	           !strcmp(at->s_name, v->in.r->name)))
+		rc = place_aside(r, e, db, at) < 0 ? -EIO : 1;
+	free(at);
+	return rc;
+}
+
 static int insert(struct remote *r, struct tree_edit *e, struct db *db,
                   const struct merge_view *v)
 {
@@ -210,6 +232,13 @@ static int insert(struct remote *r, struct tree_edit *e, struct db *db,
 	rc = gather_fold(r->gather.codec, n->name, &fold);
 	if (rc == 0)
 		rc = node_insert(db, n, fold);
+	if (rc == -EEXIST) {
+		rc = clear_place(r, e, db, v);
+		if (rc == 1)
+			rc = node_insert(db, n, fold);
+		else if (rc == 0)
+			rc = -EEXIST;
+	}
 	if (rc == -EEXIST) { /* shown beside the one that has the name */
 		free(fold);
 		fold = NULL;
@@ -370,7 +399,8 @@ static int apply_node(struct remote *r, struct tree_edit *e, struct db *db,
 
 	if (ops & MERGE_RELINK) {
 		parent = v->in.parent;
-		name = v->shown.name;
+		if (!plan_is_aside_name(it->name))
+			name = v->shown.name;
 	}
 	if (ops & MERGE_SYNCED)
 		remote_set_synced(&r->gather, n, it, v->in.parent);

@@ -239,8 +239,10 @@ static int fill_content(struct content *c)
 	if (rc != 0)
 		return rc < 0 ? rc : 0;
 	content_get_row(c, &row);
-	if (!service_find(row.base_id))
+	if (!service_find(row.base_id)) {
+		sim_say("base %s is gone", row.base_id);
 		return -ENOENT;
+	}
 	b = service_version(row.base_id, row.base_etag);
 	if (!b)
 		return -ESTALE;
@@ -263,8 +265,11 @@ static int fill(struct device *d, uint64_t ino)
 	uint64_t id = nodeid_of(d, ino);
 	int rc = id ? tree_open(d->tree, id, O_RDONLY, &h) : -ENOENT;
 
-	if (rc < 0)
+	if (rc < 0) {
+		sim_say("dev%d can't open %llu (%llu)", d->num,
+		        (unsigned long long)ino, (unsigned long long)id);
 		return rc;
+	}
 	rc = tree_handle_content(d->tree, h, &c);
 	if (rc == 0) {
 		rc = fill_content(c);

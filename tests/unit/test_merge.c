@@ -1,5 +1,6 @@
 #include "fs/merge.h"
 
+#include "fs/plan.h"
 #include "net/clock.h"
 #include "tests/unit/check.h"
 
@@ -122,6 +123,13 @@ static const struct row {
 	  { GOOD },
 	  .verdict = MERGE_APPLY,
 	  MERGE_SPLIT },
+	{ "new content, written here, its folder unlinked here",
+	  { THERE(ITEM_FILE), NEW_HASH },
+	  { HERE(S_FILE), .parent = 21, .gen = 4 },
+	  {},
+	  { GOOD, .parent_unlinked = true },
+	  .verdict = MERGE_APPLY,
+	  MERGE_SPLIT | MERGE_RELINK_PARENT },
 	{ "new content, renamed here",
 	  { THERE(ITEM_FILE), NEW_HASH },
 	  { HERE(S_FILE), .name = "m" },
@@ -169,6 +177,13 @@ static const struct row {
 	  { GOOD, .parent = 21 },
 	  .verdict = MERGE_APPLY,
 	  MERGE_SYNCED | MERGE_TIMES | MERGE_PARENT | MERGE_DIRTY },
+	{ "renamed to a temporary name",
+	  { THERE(ITEM_FILE), .name = PLAN_ASIDE_PREFIX "0123456789abcdef" },
+	  { HERE(S_FILE) },
+	  {},
+	  { GOOD },
+	  .verdict = MERGE_APPLY,
+	  MERGE_SYNCED | MERGE_TIMES | MERGE_DIRTY },
 	{ "renamed, written here",
 	  { THERE(ITEM_FILE), .name = "m" },
 	  { HERE(S_FILE), .gen = 4 },
