@@ -12,10 +12,11 @@
 #include "net/clock.h"
 #include "net/log.h"
 
-#define MAX_RING      64    /* nodes in a chain of waiting */
-#define RECHECK_MS    30000 /* a wake-up that got lost */
-#define STILL_OPEN_MS 5000
-#define HYDRATE_MS    10000
+#define MAX_RING        64    /* nodes in a chain of waiting */
+#define DELETE_AFTER_MS 1000  /* its folder may be next */
+#define RECHECK_MS      30000 /* a wake-up that got lost */
+#define STILL_OPEN_MS   5000
+#define HYDRATE_MS      10000
 
 /* ---- slots --------------------------------------------------------------- */
 
@@ -214,6 +215,20 @@ static void step_wait(struct engine *e, struct todo_entry *t,
 	}
 }
 
+/* `rm -r` unlinks what is in a folder before the folder: a moment's patience
+ * makes one request of a thousand. */
+static bool is_time_to_delete(struct engine *e, struct todo_entry *t)
+{
+	int64_t now = clock_mono_ms();
+
+	if (!t->delete_ms)
+		t->delete_ms = now + DELETE_AFTER_MS;
+	if (now >= t->delete_ms || e->view->in.hurry)
+		return true;
+	todo_set_due(e->todo, t, t->delete_ms);
+	return false;
+}
+
 static void step_request(struct engine *e, struct todo_entry *t,
                          const struct plan_out *out)
 {
@@ -230,7 +245,7 @@ static void step_request(struct engine *e, struct todo_entry *t,
 			engine_start_move(e, v, out->action == PLAN_ASIDE);
 		break;
 	case PLAN_DELETE:
-		if (take_meta_slot(e, t))
+		if (is_time_to_delete(e, t) && take_meta_slot(e, t))
 			engine_start_delete(e, v);
 		break;
 	case PLAN_CREATE:

@@ -7,6 +7,7 @@
 #include "fs/cfile.h"
 #include "fs/content.h"
 #include "fs/db.h"
+#include "fs/ledger.h"
 #include "fs/store.h"
 #include "fs/tree.h"
 #include "net/names.h"
@@ -468,6 +469,31 @@ static int gather_at(const struct gather *g, struct db *db,
 	return rc;
 }
 
+/* Does the feed show a state from before a write of ours (facts 7.2)? */
+static int gather_past(struct db *db, const struct item *r,
+                       struct merge_view *v)
+{
+	struct ledger_entry *e;
+	int rc;
+
+	if (r->deleted || v->in.looked)
+		return 0;
+	if (v->in.n) {
+		rc = strcmp(r->etag, v->n.s_etag)
+		             ? ledger_had_tag(db, r->id, r->etag)
+		             : 0;
+		v->in.past_tag = rc == 1;
+		return rc < 0 ? rc : 0;
+	}
+	e = malloc(sizeof(*e));
+	if (!e)
+		return -ENOMEM;
+	rc = ledger_get(db, r->id, e);
+	v->in.past_tag = rc == 0 && e->what == LEDGER_DELETED;
+	free(e);
+	return rc == -ENOENT ? 0 : rc;
+}
+
 int gather_merge(const struct gather *g, struct db *db, const struct item *r,
                  struct merge_view *v)
 {
@@ -486,6 +512,8 @@ int gather_merge(const struct gather *g, struct db *db, const struct item *r,
 	} else if (rc == -ENOENT) {
 		rc = 0;
 	}
+	if (rc == 0)
+		rc = gather_past(db, r, v);
 	if (rc == 0)
 		rc = gather_parent(db, r, v);
 	if (rc == 0 && v->in.parent && !r->deleted)

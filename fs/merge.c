@@ -107,6 +107,8 @@ static struct merge_out merge_new(const struct merge_in *in)
 
 	if (in->hidden)
 		return say(MERGE_NOTHING);
+	if (in->past_tag && !in->looked)
+		return say(MERGE_LOOK); /* deleted by us, and the feed lags */
 	if (in->place_attempt)
 		return say(MERGE_PARK);
 	if (in->parent_unlinked)

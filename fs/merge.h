@@ -96,7 +96,8 @@ struct merge_in {
 	bool n_attempt;        /* n has an open attempt */
 	bool writers;          /* n is open for writing */
 	bool whole;            /* all of n's content is here */
-	bool past_tag; /* r's tag is one the item had before a write of ours */
+	bool past_tag; /* r's tag is one the item had before a write of ours, or
+	                * we deleted the item */
 
 	/* where it lies there */
 	uint64_t parent; /* 0: no node of ours */

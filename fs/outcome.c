@@ -9,9 +9,11 @@
 #include "fs/content.h"
 #include "fs/db.h"
 #include "fs/ledger.h"
+#include "fs/ledger.h"
 #include "fs/remote.h"
 #include "fs/store.h"
 #include "fs/tree.h"
+#include "net/clock.h"
 #include "net/clock.h"
 #include "net/log.h"
 
@@ -46,6 +48,31 @@ static int end(struct edit *x, int rc)
 {
 	rc = tree_edit_end(x->e, rc);
 	free(x->n);
+	return rc;
+}
+
+/* What the service confirmed, kept for ever under the item's id: feeds lag, and
+ * what they bring later is known as ours by it. */
+static int note_ledger(struct db *db, const struct node *n,
+                       enum ledger_what what, const struct item *it)
+{
+	struct ledger_entry *e = calloc(1, sizeof(*e));
+	int rc;
+
+	if (!e)
+		return -ENOMEM;
+	e->time = clock_real_ns();
+	e->what = what;
+	memcpy(e->id, it->id, sizeof(e->id));
+	memcpy(e->etag, it->etag, sizeof(e->etag));
+	e->size = it->size;
+	e->plain_size = n->s_len;
+	e->has_hash = it->has_hash;
+	memcpy(e->hash, it->hash, sizeof(e->hash));
+	if (node_path(db, n->ino, e->path, sizeof(e->path)) < 0)
+		e->path[0] = '\0';
+	rc = ledger_add(db, e);
+	free(e);
 	return rc;
 }
 
@@ -200,6 +227,12 @@ static int note_sent(const struct sent *s, struct db *db, struct cfile *row)
 			note_alias(s->o, n, a->name);
 		rc = node_update(db, n);
 		if (rc == 0)
+			rc = note_ledger(db, n,
+			                 a->op == ATTEMPT_CREATE
+			                         ? LEDGER_CREATED
+			                         : LEDGER_CONTENT,
+			                 it);
+		if (rc == 0)
 			rc = note_in_ledger(db,
 			                    a->op == ATTEMPT_CREATE
 			                            ? LEDGER_CREATED
@@ -340,6 +373,8 @@ int outcome_deleted(const struct outcome *o, uint64_t ino)
 		return rc == -ENOENT ? 0 : rc;
 	if (node_is_dir(x.n))
 		rc = each_below(x.db, ino, &f);
+	if (rc == 0)
+		rc = ledger_add_deleted(x.db, ino, clock_real_ns());
 	if (rc == 0)
 		rc = ledger_add_deleted(x.db, ino, clock_real_ns());
 	if (rc == 0)

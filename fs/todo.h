@@ -20,7 +20,8 @@ struct todo_entry {
 	struct job *job;    /* under way; borrowed */
 	unsigned fails;     /* in a row: the back-off */
 	unsigned tag_moves; /* 412s in a row although nothing had changed */
-	bool hurry;         /* somebody waits for it in `flush` */
+	int64_t delete_ms;  /* not deleted there before: its folder may go as a
+	                     * whole; 0: not asked yet */
 	/* inside */
 	size_t at; /* place in the heap */
 	struct todo_entry *next, *next_waiter, *waiters;
