@@ -171,7 +171,7 @@ static int revert_node(struct recovery *r, const struct cfile *f)
 {
 	struct cfile prev;
 	struct node n;
-	uint64_t free_gen;
+	uint64_t free_gen = 0;
 	int rc = node_get(r->db, f->ino, &n);
 
 	if (rc < 0 || n.cid != f->cid) /* nobody's any more */

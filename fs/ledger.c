@@ -113,7 +113,7 @@ int ledger_add_deleted(struct db *db, uint64_t ino, int64_t time)
 		" SELECT ?2,?3,n.s_id,(SELECT path FROM ledger l WHERE"
 		" l.id=n.s_id ORDER BY seq DESC LIMIT 1),n.s_etag,n.s_size,"
 		"n.s_len,CASE WHEN n.flags & 32 THEN n.s_hash END FROM gone "
-	        "JOIN node n ON n.ino=gone.ino"
+		"JOIN node n ON n.ino=gone.ino"
 		" WHERE n.s_id IS NOT NULL",
 		DB_ARGS(DB_INT(ino), DB_INT(time), DB_INT(LEDGER_DELETED)));
 }
