@@ -1,12 +1,10 @@
 #include "fs/cmd_common.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 #include <cjson/cJSON.h>
@@ -46,52 +44,6 @@ int cmd_fail_session(int rc, const char *why)
 		return cmd_fail(status, "%s", why);
 	fprintf(stderr, "%s\n", why);
 	return status;
-}
-
-void cmd_format_size(uint64_t bytes, char *out)
-{
-	static const char *const units[] = { "kB", "MB", "GB", "TB", "PB" };
-	double v = (double)bytes / 1000;
-	size_t u = 0;
-
-	if (bytes < 1000) {
-		snprintf(out, CMD_SIZE_TEXT, "%" PRIu64 " B", bytes);
-		return;
-	}
-	/* 999.95 would be shown as 1000.0. */
-	while (v >= 999.95 && u + 1 < sizeof(units) / sizeof(*units)) {
-		v /= 1000;
-		u++;
-	}
-	snprintf(out, CMD_SIZE_TEXT, "%.1f %s", v, units[u]);
-}
-
-int cmd_parse_time(const char *text, int64_t *out_ms)
-{
-	static const struct {
-		const char *name;
-		int64_t ms;
-	} units[] = {
-		{ "", 1000 },   { "ms", 1 },      { "s", 1000 },
-		{ "m", 60000 }, { "h", 3600000 }, { "d", 86400000 },
-	};
-	long long v;
-	char *end;
-
-	if (*text < '0' || *text > '9')
-		return -EINVAL;
-	errno = 0;
-	v = strtoll(text, &end, 10);
-	for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++) {
-		if (strcasecmp(end, units[i].name) != 0)
-			continue;
-		/* What fits into an int of milliseconds is enough. */
-		if (errno || v > INT32_MAX / units[i].ms)
-			return -EINVAL;
-		*out_ms = v * units[i].ms;
-		return 0;
-	}
-	return -EINVAL;
 }
 
 /* ---- progress ------------------------------------------------------------ */

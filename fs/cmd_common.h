@@ -1,13 +1,15 @@
-/* fs/cmd_common.h -- what commands share: the error line, sizes for people, a
- * progress line, waiting for a flush.
+/* fs/cmd_common.h -- what commands share: the error line, a progress line,
+ * waiting for a flush.
  *
- * Threads: one, except progress_show(). */
+ * Threads: one. */
 #ifndef NMB_CMD_COMMON_H
 #define NMB_CMD_COMMON_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "fs/cmd_text.h"
 
 struct running;
 
@@ -21,13 +23,6 @@ int cmd_fail(int status, const char *fmt, ...)
 /* That no session could be opened (fs/direct.h). The line about a missing
  * token stands alone: scripts look for it as it is. Returns the status. */
 int cmd_fail_session(int rc, const char *why);
-
-/* "812 B", "1.4 MB", "20.0 GB" (1000). `out` takes CMD_SIZE_TEXT bytes. */
-#define CMD_SIZE_TEXT 32
-void cmd_format_size(uint64_t bytes, char *out);
-
-/* "5s", "2m", "1h", "1500ms", or seconds: ms, or -EINVAL. */
-int cmd_parse_time(const char *text, int64_t *out_ms);
 
 /* One line on standard error that is rewritten, if that is a terminal; else
  * nothing at all. */
