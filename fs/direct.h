@@ -18,7 +18,6 @@
 #include "fs/item.h"
 
 struct config;
-struct graph_prepared;
 struct session;
 
 #define DIRECT_WHY 1024
@@ -71,22 +70,5 @@ typedef int direct_sink_fn(void *arg, const void *data, size_t len);
  * service has by its own hash (the sink got them already). */
 int direct_get(struct direct *d, const struct item *it, direct_sink_fn *sink,
                void *sink_arg, direct_progress_fn *progress, void *arg);
-
-/* ---- inside -------------------------------------------------------------- */
-
-/* The line for people. */
-void direct_say(struct direct *d, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
-
-/* Sends a prepared call and waits. The item of the answer, if it has one, in
- * `out` (may be NULL), *out_status and *out_look (the outcome is unknown or
- * the tag is old) may be NULL. `what` begins the line in `why`. */
-struct direct_answer {
-	long status;
-	bool look, has_item;
-	struct item item;
-};
-int direct_ask(struct direct *d, struct graph_prepared *p, const char *what,
-               struct direct_answer *out);
 
 #endif

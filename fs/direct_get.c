@@ -1,4 +1,4 @@
-#include "fs/direct.h"
+#include "fs/direct_internal.h"
 
 #include <errno.h>
 #include <inttypes.h>

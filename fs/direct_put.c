@@ -1,4 +1,4 @@
-#include "fs/direct.h"
+#include "fs/direct_internal.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -10,14 +10,9 @@
 #include <unistd.h>
 
 #include "fs/interrupt.h"
-#include "fs/lock.h"
-#include "fs/session.h"
 #include "net/clock.h"
-#include "net/graph.h"
 #include "net/log.h"
 #include "net/quickxor.h"
-#include "net/upload.h"
-#include "net/work.h"
 
 /* One file: look what has the name, send, verify. Where the outcome is unknown
  * or the tag was old: look again, and go on only if that shows what we knew
@@ -25,23 +20,9 @@
  * do that, facts 5.3) is met with a deferred commit. */
 
 #define ROUNDS       4
-#define LOOK_MS      200
 #define LOOK_HASH_MS 3000 /* a hash that comes late, facts 4 */
 #define HASH_LOOKS   6
 #define HASH_PIECE   (1u << 18)
-
-struct put {
-	struct direct *d;
-	const struct direct_place *at;
-	int fd;
-	uint64_t size;
-	int64_t mtime_ns;
-	uint8_t hash[QUICKXOR_SIZE];
-	struct item base; /* what has the name; base.id "": nothing */
-	unsigned moved;   /* times the tag moved by itself */
-	direct_progress_fn *progress;
-	void *arg;
-};
 
 static void pause_ms(int64_t ms)
 {
@@ -53,10 +34,8 @@ static void pause_ms(int64_t ms)
 
 /* ---- the file ------------------------------------------------------------ */
 
-static int read_exact(void *arg, void *buf, size_t len, uint64_t off)
+int put_read(const struct put *p, void *buf, size_t len, uint64_t off)
 {
-	const struct put *p = arg;
-
 	while (len) {
 		ssize_t n = pread(p->fd, buf, len, (off_t)off);
 
@@ -96,7 +75,7 @@ static int hash_file(struct put *p)
 		                   ? (size_t)(p->size - q.len)
 		                   : HASH_PIECE;
 
-		rc = interrupt_seen() ? -EINTR : read_exact(p, piece, n, q.len);
+		rc = interrupt_seen() ? -EINTR : put_read(p, piece, n, q.len);
 		if (rc == 0)
 			quickxor_update(&q, piece, n);
 	}
@@ -114,179 +93,7 @@ static bool file_changed(const struct put *p)
 	       mtime_ns != p->mtime_ns;
 }
 
-/* ---- a session ----------------------------------------------------------- */
-
-struct outgoing {
-	struct put *p;
-	pthread_mutex_t lock; /* LOCK_LEAF, all below */
-	pthread_cond_t over;
-	bool ended, has_item, look, defer;
-	int rc;
-	char *url; /* a secret */
-	struct item item;
-};
-
-static int on_read(void *arg, void *buf, size_t len, uint64_t off)
-{
-	struct outgoing *o = arg;
-
-	return read_exact(o->p, buf, len, off);
-}
-
-static int on_note(void *arg, const char *url, uint64_t next)
-{
-	struct outgoing *o = arg;
-	int rc = 0;
-
-	(void)next;
-	lock_take(&o->lock, LOCK_LEAF);
-	if (!o->url || strcmp(o->url, url) != 0) {
-		free(o->url);
-		o->url = strdup(url);
-		rc = o->url ? 0 : -ENOMEM;
-	}
-	lock_drop(&o->lock, LOCK_LEAF);
-	return rc;
-}
-
-static void on_end(void *arg, const struct upload_end *end)
-{
-	struct outgoing *o = arg;
-
-	lock_take(&o->lock, LOCK_LEAF);
-	o->rc = end->rc;
-	o->look = end->verdict == RETRY_LOOK || end->verdict == RETRY_RESTART;
-	o->has_item = end->item && item_copy(end->item, &o->item) == 0;
-	o->ended = true;
-	pthread_cond_signal(&o->over);
-	lock_drop(&o->lock, LOCK_LEAF);
-}
-
-static void wait_for_end(struct outgoing *o, struct upload *u)
-{
-	const struct put *p = o->p;
-	bool canceled = false;
-
-	lock_take(&o->lock, LOCK_LEAF);
-	while (!o->ended) {
-		lock_wait_until(&o->over, &o->lock, clock_mono_ms() + LOOK_MS);
-		if (o->ended)
-			break;
-		lock_drop(&o->lock, LOCK_LEAF);
-		if (p->progress)
-			p->progress(p->arg, upload_sent(u), p->size);
-		if (interrupt_seen() && !canceled) {
-			upload_cancel(u);
-			canceled = true;
-		}
-		lock_take(&o->lock, LOCK_LEAF);
-	}
-	if (canceled && o->rc < 0) {
-		o->rc = -EINTR;
-		o->look = false;
-	}
-	lock_drop(&o->lock, LOCK_LEAF);
-}
-
-static int run_session(struct outgoing *o, struct work *work)
-{
-	struct put *p = o->p;
-	struct upload_spec spec = {
-		.graph = p->d->session->graph,
-		.work = work,
-		.defer_commit = o->defer,
-		.total = p->size,
-		.mtime_ns = p->mtime_ns,
-		.prio = HTTP_PRIO_USER,
-		.read = on_read,
-		.note = on_note,
-		.done = on_end,
-		.arg = o,
-	};
-	struct upload *u;
-	int rc;
-
-	if (p->base.id[0]) {
-		spec.item_id = p->base.id;
-		spec.etag = o->defer ? NULL : p->base.etag;
-	} else {
-		spec.parent_id = p->at->parent_id;
-		spec.name = p->at->name;
-	}
-	rc = upload_start(&spec, &u);
-	if (rc < 0)
-		return rc;
-	wait_for_end(o, u);
-	upload_free(u);
-	return o->rc;
-}
-
-struct committing {
-	pthread_mutex_t lock; /* LOCK_LEAF */
-	pthread_cond_t over;
-	bool ended, look, has_item;
-	int rc;
-	struct item item;
-};
-
-static void on_committed(void *arg, const struct graph_answer *a)
-{
-	struct committing *c = arg;
-	struct graph_item item;
-
-	lock_take(&c->lock, LOCK_LEAF);
-	c->rc = a->rc;
-	c->look = a->verdict == RETRY_LOOK || a->verdict == RETRY_WAIT;
-	if (a->rc == 0 && a->json && graph_parse_item(a->json, &item) == 0)
-		c->has_item = item_copy(&item, &c->item) == 0;
-	c->ended = true;
-	pthread_cond_signal(&c->over);
-	lock_drop(&c->lock, LOCK_LEAF);
-}
-
-/* What was known: the same item with the same content, whatever its tag. */
-static bool is_base(const struct put *p, const struct item *now)
-{
-	return p->base.id[0] && !strcmp(now->id, p->base.id) &&
-	       now->size == p->base.size && now->has_hash == p->base.has_hash &&
-	       !memcmp(now->hash, p->base.hash, sizeof(now->hash));
-}
-
-/* All bytes are there, nothing has happened: look, then make it so. The
- * session was opened without a tag, since the opening itself moves it; nothing
- * but this one request lies between the look and the commit. */
-static int commit(struct outgoing *o)
-{
-	struct put *p = o->p;
-	struct committing c = { .rc = 0 };
-	struct item now;
-	int rc = direct_look(p->d, p->at, &now);
-
-	if (rc == 0 && !is_base(p, &now))
-		rc = -ESTALE;
-	if (rc < 0)
-		return rc == -ENOENT ? -ESTALE : rc;
-	p->base = now;
-	pthread_mutex_init(&c.lock, NULL);
-	lock_cond_init(&c.over);
-	rc = upload_commit(p->d->session->graph, o->url, p->at->parent_id,
-	                   p->at->name, true, now.etag, on_committed, &c);
-	if (rc == 0) {
-		lock_take(&c.lock, LOCK_LEAF);
-		while (!c.ended)
-			lock_wait(&c.over, &c.lock);
-		lock_drop(&c.lock, LOCK_LEAF);
-		rc = c.rc;
-		o->look = c.look;
-		o->has_item = c.has_item;
-		o->item = c.item;
-	}
-	pthread_cond_destroy(&c.over);
-	pthread_mutex_destroy(&c.lock);
-	return rc;
-}
-
-static void say_sent(struct put *p, int rc)
+void put_say(struct put *p, int rc)
 {
 	if (rc == -EINTR)
 		direct_say(p->d, "interrupted");
@@ -296,57 +103,14 @@ static void say_sent(struct put *p, int rc)
 		direct_say(p->d, "\"%s\": %s", p->at->name, strerror(-rc));
 }
 
-/* One attempt. *out_look: the outcome is unknown; look. */
-static int send_session(struct put *p, struct direct_answer *out)
-{
-	struct outgoing *o = calloc(1, sizeof(*o));
-	struct work *work;
-	int rc = o ? work_new("nmb-put", 2, &work) : -ENOMEM;
-
-	if (rc < 0) {
-		free(o);
-		return rc;
-	}
-	o->p = p;
-	o->defer = p->moved >= 1 && p->base.id[0];
-	pthread_mutex_init(&o->lock, NULL);
-	lock_cond_init(&o->over);
-	rc = run_session(o, work);
-	if (rc == 0 && o->defer && !o->has_item)
-		rc = commit(o);
-	work_free(work);
-	if (rc < 0 && o->url)
-		upload_abandon(p->d->session->graph, o->url);
-	if (rc < 0)
-		say_sent(p, rc);
-	out->look = o->look;
-	out->has_item = rc == 0 && o->has_item;
-	out->item = o->item;
-	pthread_cond_destroy(&o->over);
-	pthread_mutex_destroy(&o->lock);
-	free(o->url);
-	free(o);
-	return rc;
-}
-
-/* Empty content can't go through a session. */
-static int send_empty(struct put *p, struct direct_answer *out)
-{
-	struct graph_prepared call = { .c = { .prio = HTTP_PRIO_USER,
-		                              .patience_ms = 60000 } };
-	struct graph *g = p->d->session->graph;
-	int rc;
-
-	if (p->base.id[0])
-		rc = graph_prepare_put(g, p->base.id, p->base.etag, "", 0,
-		                       &call);
-	else
-		rc = graph_prepare_put_new(g, p->at->parent_id, p->at->name, "",
-		                           0, &call);
-	return rc < 0 ? rc : direct_ask(p->d, &call, p->at->name, out);
-}
-
 /* ---- looking ------------------------------------------------------------- */
+
+bool put_is_base(const struct put *p, const struct item *now)
+{
+	return p->base.id[0] && !strcmp(now->id, p->base.id) &&
+	       now->size == p->base.size && now->has_hash == p->base.has_hash &&
+	       !memcmp(now->hash, p->base.hash, sizeof(now->hash));
+}
 
 /* What has the name now, into p->base. */
 static int look(struct put *p, struct item *out)
@@ -387,7 +151,7 @@ static int look_again(struct put *p, struct item *out)
 	}
 	if (!now.id[0] && !p->base.id[0])
 		return 0;
-	if (is_base(p, &now)) {
+	if (put_is_base(p, &now)) {
 		p->moved += strcmp(now.etag, p->base.etag) != 0;
 		p->base = now;
 		return 0;
@@ -464,7 +228,7 @@ static int send_rounds(struct put *p, struct item *out)
 
 	for (int i = 0; i < ROUNDS && rc == 0; i++) {
 		memset(a, 0, sizeof(*a));
-		rc = p->size ? send_session(p, a) : send_empty(p, a);
+		rc = put_send(p, a);
 		if (rc == 0 && a->has_item) {
 			*out = a->item;
 			break;
@@ -509,7 +273,7 @@ int direct_put(struct direct *d, const struct direct_place *at, int fd,
 		rc = verify(p, out);
 	interrupt_release(&signals);
 	if (rc < 0 && !d->why[0])
-		say_sent(p, rc);
+		put_say(p, rc);
 	free(p);
 	return rc;
 }
