@@ -276,35 +276,17 @@ static int enter(struct direct *d, struct direct_place *at, bool make)
 	return rc;
 }
 
-/* The next part of a path as the service is to call it. 1; 0: the end. */
+/* 1; 0: the end of the path. */
 static int next_part(struct direct *d, const char **path,
                      struct direct_place *at)
 {
-	char plain[NODE_NAME_MAX + 1];
-	size_t len;
-	int rc = 0;
+	int rc = names_next_part(path, at->name, sizeof(at->name));
 
-	*path += strspn(*path, "/");
-	len = strcspn(*path, "/");
-	if (!len)
-		return 0;
-	if (len >= sizeof(plain))
-		rc = -ENAMETOOLONG;
-	if (rc == 0) {
-		memcpy(plain, *path, len);
-		plain[len] = '\0';
-		if (!strcmp(plain, ".") || !strcmp(plain, ".."))
-			rc = -EINVAL;
-	}
-	if (rc == 0)
-		rc = names_to_remote(plain, at->name, sizeof(at->name));
-	if (rc < 0) {
-		direct_say(d, "\"%.*s\": %s", (int)len, *path,
-		           rc == -EINVAL ? "no name" : strerror(-rc));
-		return rc;
-	}
-	*path += len;
-	return 1;
+	if (rc < 0)
+		direct_say(d, "\"%s\": %s", *path,
+		           rc == -EINVAL ? "this leads elsewhere"
+		                         : strerror(-rc));
+	return rc;
 }
 
 static int check_name(struct direct *d, const struct direct_place *at,

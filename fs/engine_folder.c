@@ -99,27 +99,18 @@ static void find_part(struct engine *e, struct job *j);
 static void next_part(struct engine *e, struct job *j)
 {
 	const char *part = e->folder + j->looks;
-	size_t len;
-	char plain[NODE_NAME_MAX + 1];
+	int rc = names_next_part(&part, j->name, sizeof(j->name));
 
-	part += strspn(part, "/");
-	len = strcspn(part, "/");
-	if (!len) {
+	if (rc == 0) {
 		folder_found(e, j);
 		return;
 	}
-	j->looks = (unsigned)(part + len - e->folder);
+	if (rc < 0) {
+		folder_later(e, j, "the folder's name", rc);
+		return;
+	}
+	j->looks = (unsigned)(part - e->folder);
 	memcpy(j->parent_id, j->item.id, sizeof(j->parent_id));
-	if (len >= sizeof(plain)) {
-		folder_later(e, j, "the folder's name", -ENAMETOOLONG);
-		return;
-	}
-	memcpy(plain, part, len);
-	plain[len] = '\0';
-	if (names_to_remote(plain, j->name, sizeof(j->name)) < 0) {
-		folder_later(e, j, "the folder's name", -ENAMETOOLONG);
-		return;
-	}
 	find_part(e, j);
 }
 

@@ -209,6 +209,28 @@ int names_to_remote(const char *plain, char *out, size_t size)
 	return 0;
 }
 
+int names_next_part(const char **path, char *out, size_t size)
+{
+	const char *part = *path + strspn(*path, "/");
+	size_t len = strcspn(part, "/");
+	char plain[MAX_PLAIN_BYTES + 1];
+	int rc;
+
+	if (!len)
+		return 0;
+	if (len >= sizeof(plain))
+		return -ENAMETOOLONG;
+	memcpy(plain, part, len);
+	plain[len] = '\0';
+	if (!strcmp(plain, ".") || !strcmp(plain, ".."))
+		return -EINVAL;
+	rc = names_to_remote(plain, out, size);
+	if (rc < 0)
+		return rc;
+	*path = part + len;
+	return 1;
+}
+
 /* ---- remote to plain ----------------------------------------------------- */
 
 /* A quote was read: a byte in hex, or the quote itself. Moves `in` past what

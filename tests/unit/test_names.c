@@ -431,6 +431,32 @@ static void test_same_as_rclone(void)
 	CHECK_EQ(status, 0);
 }
 
+static void test_parts(void)
+{
+	static const char parts[] = "//a/b:c//";
+	char too_long[300], out[1024];
+	const char *path = parts;
+
+	CHECK_EQ(names_next_part(&path, out, sizeof(out)), 1);
+	CHECK_STR(out, "a");
+	CHECK_EQ(names_next_part(&path, out, sizeof(out)), 1);
+	CHECK_STR(out, "b\uff1ac");
+	CHECK_EQ(names_next_part(&path, out, sizeof(out)), 0);
+	path = "";
+	CHECK_EQ(names_next_part(&path, out, sizeof(out)), 0);
+	path = "../a";
+	CHECK_EQ(names_next_part(&path, out, sizeof(out)), -EINVAL);
+	CHECK_STR(path, "../a");
+	path = ".";
+	CHECK_EQ(names_next_part(&path, out, sizeof(out)), -EINVAL);
+	path = "...";
+	CHECK_EQ(names_next_part(&path, out, sizeof(out)), 1);
+	memset(too_long, 'x', sizeof(too_long) - 1);
+	too_long[sizeof(too_long) - 1] = '\0';
+	path = too_long;
+	CHECK_EQ(names_next_part(&path, out, sizeof(out)), -ENAMETOOLONG);
+}
+
 int main(void)
 {
 	RUN(test_pairs);
@@ -438,6 +464,7 @@ int main(void)
 	RUN(test_lengths);
 	RUN(test_utf16_len);
 	RUN(test_round_trip);
+	RUN(test_parts);
 	RUN(test_check);
 	RUN(test_fold);
 	RUN(test_alias);
