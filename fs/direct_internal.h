@@ -11,9 +11,8 @@ struct graph_prepared;
 void direct_say(struct direct *d, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* Sends a prepared call and waits. The item of the answer, if it has one, in
- * `out` (may be NULL), *out_status and *out_look (the outcome is unknown or
- * the tag is old) may be NULL. `what` begins the line in `why`. */
+/* Sends a prepared call and waits; frees it. `what` begins the line in `why`.
+ * out->look: the outcome is unknown, or the tag is old. */
 struct direct_answer {
 	long status;
 	bool look, has_item;

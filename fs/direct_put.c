@@ -107,8 +107,13 @@ void put_say(struct put *p, int rc)
 
 bool put_is_base(const struct put *p, const struct item *now)
 {
-	return p->base.id[0] && !strcmp(now->id, p->base.id) &&
-	       now->size == p->base.size && now->has_hash == p->base.has_hash &&
+	if (!p->base.id[0] || strcmp(now->id, p->base.id) != 0)
+		return false;
+	if (!strcmp(now->etag, p->base.etag))
+		return true;
+	/* Without a hash nobody knows whether it is the same content. */
+	return now->size == p->base.size && now->has_hash == p->base.has_hash &&
+	       (now->has_hash || !now->size) &&
 	       !memcmp(now->hash, p->base.hash, sizeof(now->hash));
 }
 
