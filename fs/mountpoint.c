@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -114,9 +115,11 @@ static int to_absolute(const char *path, char out[PATH_MAX])
 
 bool mountpoint_is_dead(const char *path)
 {
-	struct stat st;
+	struct statvfs st;
 
-	return stat(path, &st) < 0 && errno == ENOTCONN;
+	/* Not stat(): of a mount that just died the kernel still believes the
+	 * attributes it has. */
+	return statvfs(path, &st) < 0 && errno == ENOTCONN;
 }
 
 int mountpoint_prepare(const char *path, char *out, size_t size, char *why,
