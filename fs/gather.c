@@ -392,6 +392,15 @@ static int gather_parent(struct db *db, const struct item *r,
 	int rc = r->parent_id[0] ? node_get_by_id(db, r->parent_id, &v->parent)
 	                         : -ENOENT;
 
+	if (rc == -ENOENT && r->parent_id[0]) {
+		int64_t seen;
+
+		rc = db_query_int(
+			db, "SELECT 1 FROM seen WHERE id=? AND NOT deleted",
+			DB_ARGS(DB_TEXT(r->parent_id)), 0, &seen);
+		v->in.parent_parked = rc == 0 && seen;
+		return rc;
+	}
 	if (rc == -ENOENT || (rc == 0 && !node_is_dir(&v->parent)))
 		return 0;
 	if (rc < 0)

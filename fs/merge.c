@@ -202,7 +202,7 @@ struct merge_out merge_next(const struct merge_in *in)
 	if (in->r->deleted)
 		return merge_gone(in);
 	if (!in->parent) {
-		if (!in->last)
+		if (!in->last || in->parent_parked)
 			return say(MERGE_ORPHAN);
 		return merge_gone(in); /* it lies outside now */
 	}

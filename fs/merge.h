@@ -100,7 +100,8 @@ struct merge_in {
 	                * we deleted the item */
 
 	/* where it lies there */
-	uint64_t parent; /* 0: no node of ours */
+	uint64_t parent;    /* 0: no node of ours */
+	bool parent_parked; /* ...yet: it waits in fs/seen itself */
 	bool parent_unlinked;
 	bool parent_below;  /* parent is n, or lies below it here */
 	bool place_attempt; /* an open attempt makes an item of that name */

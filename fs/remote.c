@@ -366,7 +366,8 @@ static int settle_deletes(struct settle *s)
 	return settle_pass(s, true);
 }
 
-/* Nobody's child when the round is over: it lies outside our folder. */
+/* Nobody's child when the round is over: it lies outside our folder. What lies
+ * in something that is still parked is not outside. */
 static int drop_strangers(struct remote *r)
 {
 	struct db *db;
@@ -375,9 +376,11 @@ static int drop_strangers(struct remote *r)
 	if (rc < 0)
 		return rc;
 	rc = db_run(db,
-	            "DELETE FROM seen WHERE NOT EXISTS(SELECT 1 FROM node WHERE"
-	            " s_id=seen.id) AND NOT EXISTS(SELECT 1 FROM node WHERE"
-	            " s_id=seen.parent_id)",
+	            "DELETE FROM seen WHERE id NOT IN (WITH RECURSIVE ours(id)"
+	            " AS (SELECT id FROM seen WHERE EXISTS(SELECT 1 FROM node"
+	            " WHERE s_id=seen.id) OR EXISTS(SELECT 1 FROM node WHERE"
+	            " s_id=seen.parent_id) UNION SELECT seen.id FROM seen JOIN"
+	            " ours ON seen.parent_id=ours.id) SELECT id FROM ours)",
 	            DB_NONE);
 	return rc < 0 ? store_rollback(r->store, rc) : store_commit(r->store);
 }
