@@ -8,6 +8,7 @@
 #include "fs/content.h"
 #include "fs/db.h"
 #include "fs/ledger.h"
+#include "fs/seen.h"
 #include "fs/store.h"
 #include "fs/tree.h"
 #include "net/names.h"
@@ -453,6 +454,24 @@ static int compare_content(const struct gather *g, const struct item *r,
 	return buf ? 0 : -ENOMEM;
 }
 
+/* Two that changed places there wait for each other. */
+static int gather_left(struct db *db, struct merge_view *v)
+{
+	struct item *news = malloc(sizeof(*news));
+	struct node *p = malloc(sizeof(*p));
+	int rc = news && p ? seen_get(db, v->at.s_id, news) : -ENOMEM;
+
+	if (rc == 0 && !news->deleted) {
+		v->in.at_left = strcmp(news->name, v->at.s_name) != 0;
+		rc = node_get(db, v->at.s_parent, p);
+		if (rc == 0 && strcmp(news->parent_id, p->s_id) != 0)
+			v->in.at_left = true;
+	}
+	free(news);
+	free(p);
+	return rc == -ENOENT ? 0 : rc;
+}
+
 static int gather_at(const struct gather *g, struct db *db,
                      const struct item *r, struct merge_view *v)
 {
@@ -473,6 +492,11 @@ static int gather_at(const struct gather *g, struct db *db,
 	if (g->tree)
 		tree_get_use(g->tree, v->at.ino, &use);
 	v->in.at_writers = use.writers;
+	if (node_on_server(&v->at)) {
+		rc = gather_left(db, v);
+		if (rc < 0)
+			return rc;
+	}
 	if (!v->in.n && node_is_file(&v->at) && !use.writers)
 		rc = compare_content(g, r, &v->at, &v->in.at_same);
 	return rc;

@@ -51,8 +51,9 @@ unsigned merge_target(const struct merge_in *in)
 	if (in->parent != n->s_parent && n->parent == n->s_parent &&
 	    !in->parent_below)
 		ops |= MERGE_PARENT;
-	if (strcmp(in->r->name, n->s_name) != 0 && !name_changed_here(in) &&
-	    !plan_is_aside_name(in->r->name))
+	if ((strcmp(in->r->name, n->s_name) != 0 ||
+	     (ops && n->flags & NODE_ALIAS)) &&
+	    !name_changed_here(in) && !plan_is_aside_name(in->r->name))
 		ops |= MERGE_NAME;
 	return ops;
 }
@@ -95,7 +96,8 @@ static struct merge_out make_room(const struct merge_in *in, unsigned ops)
 	if (node_on_server(at) && !in->last)
 		return say(MERGE_PARK); /* its own news may still come */
 	if (there_too)
-		return say(MERGE_LOOK_AT);
+		return in->at_left ? apply(MERGE_AT_ALIAS | ops)
+		                   : say(MERGE_LOOK_AT);
 	return apply(MERGE_AT_ASIDE | ops);
 }
 

@@ -66,6 +66,8 @@ enum merge_op {
 	/* about another node */
 	MERGE_RELINK_PARENT = 1 << 0, /* the folder comes back */
 	MERGE_AT_ASIDE = 1 << 1,      /* `at` gets the conflict name */
+	MERGE_AT_ALIAS = 1 << 15,     /* `at` is shown by an alias until its
+	                               * own news comes: it has left, too */
 	/* about the node */
 	MERGE_INSERT = 1 << 2,   /* a new node */
 	MERGE_ADOPT_AT = 1 << 3, /* `at` is that item */
@@ -111,6 +113,7 @@ struct merge_in {
 	/* Linked here where r would go (see merge_target()), not n itself. */
 	const struct node *at;
 	bool at_writers;
+	bool at_left; /* fs/seen has it at another place */
 	bool at_same; /* same content as r */
 };
 

@@ -148,6 +148,17 @@ static int place_aside(struct remote *r, struct tree_edit *e, struct db *db,
 	return 0;
 }
 
+static int place_alias(struct remote *r, struct tree_edit *e, struct db *db,
+                       const struct node *n)
+{
+	char name[NODE_NAME_MAX + 1];
+	int rc;
+
+	names_alias(n->name, n->s_id, name, sizeof(name));
+	rc = place(r, e, db, n, n->parent, name);
+	return rc < 0 ? rc : node_set_flags(db, n->ino, NODE_ALIAS, 0);
+}
+
 /* ---- single operations --------------------------------------------------- */
 
 /* A folder unlinked here comes back, with the folders it lies in. */
@@ -446,6 +457,8 @@ int remote_apply_ops(struct remote *r, struct tree_edit *e, struct db *db,
 		rc = place_aside(r, e, db, n);
 		free(n);
 	}
+	if (rc == 0 && ops & MERGE_AT_ALIAS)
+		rc = place_alias(r, e, db, &v->at);
 	if (rc < 0)
 		return rc;
 	if (ops & MERGE_INSERT)

@@ -240,7 +240,11 @@ static int fill_content(struct content *c)
 		return rc < 0 ? rc : 0;
 	content_get_row(c, &row);
 	if (!service_find(row.base_id)) {
-		sim_say("base %s is gone", row.base_id);
+		sim_say("base %s is gone: size %llu base_size %llu flags %x "
+		        "gen %llu",
+		        row.base_id, (unsigned long long)row.size,
+		        (unsigned long long)row.base_size, row.flags,
+		        (unsigned long long)row.gen);
 		return -ENOENT;
 	}
 	b = service_version(row.base_id, row.base_etag);

@@ -418,6 +418,15 @@ static const struct row {
 	  { GOOD, .last = true },
 	  .verdict = MERGE_LOOK_AT },
 
+	{ "two that changed places there",
+	  { THERE(ITEM_FILE), .name = "m" },
+	  { HERE(S_FILE) },
+	  { AT_KNOWN(S_FILE), .name = "m", .s_name = "m" },
+	  { GOOD, .last = true, .at_left = true },
+	  .verdict = MERGE_APPLY,
+	  MERGE_AT_ALIAS | MERGE_SYNCED | MERGE_TIMES | MERGE_NAME |
+	          MERGE_DIRTY },
+
 	/* ---- parked, looked at ---- */
 	{ "an attempt for the item",
 	  { THERE(ITEM_FILE), NEW_HASH },
