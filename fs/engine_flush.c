@@ -152,7 +152,8 @@ struct standing {
 static int look_at(struct engine *e, uint64_t ino, struct standing *out)
 {
 	struct node *n = malloc(sizeof(*n));
-	char why[16];
+	char why[16], want[NODE_REMOTE_MAX + 1];
+	const char *no;
 	struct db *db;
 	int rc = n ? store_reader(e->opt.store, &db) : -ENOMEM, blocked;
 
@@ -167,7 +168,10 @@ static int look_at(struct engine *e, uint64_t ino, struct standing *out)
 		rc = 0;
 	} else if (rc == 0) {
 		out->clean = !(n->flags & NODE_DIRTY);
-		if (n->parent && n->parent == n->s_parent && node_on_server(n))
+		if (n->parent && node_on_server(n) &&
+		    e->opt.codec->ops->seal_name(e->opt.codec, n, want, &no) ==
+		            0 &&
+		    !plan_place_differs(n, want))
 			out->s_gen = n->s_gen;
 		rc = node_get_blocked(db, ino, &blocked, why, sizeof(why));
 		out->blocked = rc == 0;

@@ -107,14 +107,16 @@ static struct plan_out plan_sendable(const struct plan_in *in)
 
 	/* What replaces a former version whole is not sent half done, however
 	 * long it takes; only if its writer seems to have stopped. */
-	if (in->writers && in->n->flags & NODE_FRESH)
+	if (in->writers && in->n->flags & NODE_FRESH &&
+	    node_on_server(in->n))
 		age = quiet;
 	if (!in->whole)
 		return say(PLAN_WAIT_WHOLE);
-	if (!since || synced || in->hurry || age >= in->max_age_ms)
+	if (!since || in->hurry || age >= in->max_age_ms)
 		return say(PLAN_CREATE);
-	if (in->writers)
+	if (in->writers && !synced)
 		return wait_time(in->max_age_ms - age);
+	/* After an fsync too: a rename over the former file is next. */
 	if (quiet < in->quiet_ms)
 		return wait_time(in->quiet_ms - quiet);
 	return say(PLAN_CREATE);

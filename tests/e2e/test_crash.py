@@ -59,6 +59,7 @@ def test_answer_lost_at_the_last_fragment(signed_in, mnt, graphd):
     graphd.fault("fragment", skip=1, drop="after")
     (mnt / "f").write_bytes(trees.payload("f", 12 * 2**20))
     graphd.wait_fault()
+    proc.wait_until(lambda: "f" in graphd.files(), 10, "the effect")
     mnt.kill()
     item = graphd.item("f")
     signed_in.mount()

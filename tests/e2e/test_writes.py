@@ -100,6 +100,8 @@ def test_held_open_and_written(signed_in, mnt, graphd):
         while len(graphd.versions("log")) < 3 and n < 6000:
             f.write(line % n)
             n += 1
+            if n % 50 == 0:  # else the kernel keeps it for half a minute
+                os.fsync(f.fileno())
             threading.Event().wait(0.002)
         assert n < 6000
     signed_in.flush()
