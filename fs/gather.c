@@ -256,24 +256,24 @@ static int gather_unlinked(const struct gather *g, struct db *db,
 	return rc;
 }
 
-static int gather_content(const struct gather *g, struct db *db,
-                          struct plan_view *v)
+static int gather_whole(const struct gather *g, struct db *db,
+                        const struct node *n, bool *out_whole)
 {
 	struct content *c;
 	struct cfile row;
 	int rc;
 
-	v->in.whole = true;
-	if (!g->contents || !v->n.cid)
+	*out_whole = true;
+	if (!g->contents || !n->cid)
 		return 0;
-	rc = cfile_get(db, v->n.cid, &row);
+	rc = cfile_get(db, n->cid, &row);
 	if (rc < 0 || row.flags & CFILE_WHOLE || !row.base_id[0])
 		return rc;
-	rc = content_get(g->contents, v->n.cid, false, &c);
+	rc = content_get(g->contents, n->cid, false, &c);
 	if (rc < 0)
 		return rc;
 	rc = content_is_whole(c);
-	v->in.whole = rc == 1;
+	*out_whole = rc == 1;
 	content_put(c);
 	return rc < 0 ? rc : 0;
 }
@@ -297,7 +297,7 @@ int gather_plan(const struct gather *g, struct db *db, uint64_t ino,
 		rc = gather_unlinked(g, db, v);
 	if (rc == 0 && node_is_file(&v->n) && v->n.parent &&
 	    plan_content_differs(&v->n))
-		rc = gather_content(g, db, v);
+		rc = gather_whole(g, db, &v->n, &v->in.whole);
 	if (rc == 0 && g->tree) {
 		struct tree_use use;
 
@@ -356,7 +356,6 @@ static int gather_known(const struct gather *g, struct db *db,
                         struct merge_view *v)
 {
 	struct tree_use use = { 0 };
-	struct plan_view *pv = NULL;
 	const char *why;
 	int rc;
 
@@ -369,22 +368,10 @@ static int gather_known(const struct gather *g, struct db *db,
 	if (g->tree)
 		tree_get_use(g->tree, v->n.ino, &use);
 	v->in.writers = use.writers;
-	v->in.whole = true;
-	if (node_is_file(&v->n) && v->n.cid && g->contents) {
-		pv = plan_view_new();
-		if (!pv)
-			return -ENOMEM;
-		pv->n = v->n;
-		rc = gather_content(g, db, pv);
-		v->in.whole = pv->in.whole;
-		plan_view_free(pv);
-	} else if (node_is_file(&v->n) && !v->n.cid) {
-		v->in.whole = v->n.size == 0;
-		rc = 0;
-	} else {
-		rc = 0;
-	}
-	return rc;
+	if (node_is_file(&v->n) && v->n.cid)
+		return gather_whole(g, db, &v->n, &v->in.whole);
+	v->in.whole = !node_is_file(&v->n) || !v->n.size;
+	return 0;
 }
 
 static int gather_parent(struct db *db, const struct item *r,
