@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fs/paths.h"
 #include "net/buf.h"
 
 #define LINE_BYTES 4096
@@ -145,22 +146,6 @@ static void edit_line(struct edit *e, const char *text)
 		buf_add_char(&e->out, '\n');
 }
 
-static int make_dirs(const char *path)
-{
-	char dir[PATH_MAX];
-
-	snprintf(dir, sizeof(dir), "%s", path);
-	for (char *p = dir + 1; *p; p++) {
-		if (*p != '/')
-			continue;
-		*p = '\0';
-		if (mkdir(dir, 0700) < 0 && errno != EEXIST)
-			return -errno;
-		*p = '/';
-	}
-	return 0;
-}
-
 static int sync_directory_of(const char *path)
 {
 	char dir[PATH_MAX], *slash;
@@ -227,7 +212,7 @@ int config_file_write(const char *path, const char *section, const char *key,
 		buf_addf(&e.out, "[%s]\n", section);
 	if (!e.done)
 		put_entry(&e);
-	rc = e.out.failed ? -ENOMEM : make_dirs(path);
+	rc = e.out.failed ? -ENOMEM : paths_make_parents(path);
 	if (rc == 0)
 		rc = write_durably(path, &e.out);
 	buf_done(&e.out);

@@ -50,7 +50,7 @@ int paths_state_dir(const struct config *c, char *out, size_t size)
 	            size);
 }
 
-static int make_parents(const char *dir)
+int paths_make_parents(const char *dir)
 {
 	char path[PATH_MAX];
 	size_t len = strlen(dir);
@@ -72,7 +72,7 @@ static int make_parents(const char *dir)
 int paths_make_private(const char *dir, char *why, size_t why_size)
 {
 	struct stat st;
-	int rc = make_parents(dir);
+	int rc = paths_make_parents(dir);
 
 	if (rc == 0 && mkdir(dir, 0700) < 0 && errno != EEXIST)
 		rc = -errno;
