@@ -196,6 +196,15 @@ void engine_again(struct engine *e, uint64_t ino)
 		todo_set_due(e->todo, t, clock_mono_ms());
 }
 
+int64_t engine_back_off(unsigned fails, int64_t limit_ms)
+{
+	int64_t ms = ENGINE_RETRY_MIN_MS;
+
+	while (fails-- && ms < limit_ms)
+		ms *= 2;
+	return ms;
+}
+
 bool engine_is_signed_out(struct engine *e, const struct job *j)
 {
 	struct graph_state g;
@@ -211,7 +220,7 @@ void engine_again_later(struct engine *e, uint64_t ino, const char *what,
 {
 	struct graph_state g;
 	struct todo_entry *t = ino ? todo_get(e->todo, ino) : NULL;
-	int64_t ms = ENGINE_RETRY_MIN_MS;
+	int64_t ms;
 
 	graph_get_state(e->opt.graph, &g);
 	if (rc == -EACCES && g.signed_out) {
@@ -226,8 +235,7 @@ void engine_again_later(struct engine *e, uint64_t ino, const char *what,
 		engine_set_error(e, "%s: %s", what, strerror(-rc));
 	if (!t)
 		return;
-	for (unsigned i = 0; i < t->fails && ms < ENGINE_RETRY_MAX_MS; i++)
-		ms *= 2;
+	ms = engine_back_off(t->fails, ENGINE_RETRY_MAX_MS);
 	if (ms > ENGINE_RETRY_MAX_MS)
 		ms = ENGINE_RETRY_MAX_MS;
 	t->fails++;

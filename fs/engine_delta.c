@@ -28,7 +28,6 @@ enum { DELTA_ANEW, DELTA_FULL, DELTA_AFTER };
 #define SETTLE_GAP_MS  200
 #define SETTLE_SLOW_MS 2000
 #define MISSING_MAX    256
-#define MAX_RETRY_MS   300000
 
 struct poll_wait {
 	struct poll_wait *next;
@@ -151,11 +150,8 @@ static void delta_fetch(struct engine *e, struct job *j);
 
 static void delta_later(struct engine *e, struct job *j, int rc)
 {
-	int64_t ms = ENGINE_RETRY_MIN_MS;
+	int64_t ms = engine_back_off(e->delta_fails++, ENGINE_RETRY_MAX_MS);
 
-	for (unsigned i = 0; i < e->delta_fails && ms < MAX_RETRY_MS; i++)
-		ms *= 2;
-	e->delta_fails++;
 	if (rc != -ECANCELED) {
 		log_warn("delta: %s retry_in_ms=%" PRId64, strerror(-rc), ms);
 		engine_set_error(e, "changes on OneDrive: %s", strerror(-rc));

@@ -20,7 +20,6 @@
  * and now and then. Kept in the store: drive_id, drive_type. */
 
 #define QUOTA_EVERY_MS 600000
-#define MAX_RETRY_MS   300000
 
 struct list_wait {
 	struct list_wait *next;
@@ -36,11 +35,8 @@ struct list_wait {
 static void folder_later(struct engine *e, struct job *j, const char *what,
                          int rc)
 {
-	int64_t ms = ENGINE_RETRY_MIN_MS;
+	int64_t ms = engine_back_off(e->folder_fails++, ENGINE_RETRY_MAX_MS);
 
-	for (unsigned i = 0; i < e->folder_fails && ms < MAX_RETRY_MS; i++)
-		ms *= 2;
-	e->folder_fails++;
 	if (rc != -ECANCELED) {
 		log_warn("folder \"%s\": %s: %s retry_in_ms=%" PRId64,
 		         e->folder, what, strerror(-rc), ms);
@@ -173,7 +169,6 @@ static void root_came(struct engine *e, struct job *j)
 		             j->rc < 0 ? j->rc : -EBADMSG);
 		return;
 	}
-	memcpy(e->root_id, j->item.id, sizeof(e->root_id));
 	j->looks = 0;
 	next_part(e, j);
 }
@@ -189,16 +184,6 @@ static void note_quota(struct engine *e, const struct graph_drive *d)
 	lock_drop(&e->lock, LOCK_LEAF);
 }
 
-/* Two spellings of one personal drive id are one drive (facts 2.5). */
-static bool same_drive(const char *a, const char *b)
-{
-	while (*a == '0')
-		a++;
-	while (*b == '0')
-		b++;
-	return !strcasecmp(a, b);
-}
-
 static int note_drive(struct engine *e, const struct graph_drive *d)
 {
 	char known[NODE_ID_MAX + 1];
@@ -208,7 +193,7 @@ static int note_drive(struct engine *e, const struct graph_drive *d)
 	if (rc < 0)
 		return rc;
 	rc = store_get_text(db, "drive_id", known, sizeof(known));
-	if (rc == 0 && known[0] && !same_drive(known, d->id))
+	if (rc == 0 && known[0] && !graph_same_drive(known, d->id))
 		rc = -EXDEV;
 	if (rc == 0)
 		rc = store_set_text(db, "drive_id", d->id);

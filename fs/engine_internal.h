@@ -137,12 +137,11 @@ struct engine {
 	bool tags_move; /* this drive moves tags for no reason (promise 3) */
 	int64_t folder_due_ms;
 	unsigned folder_fails;
-	char root_id[NODE_ID_MAX + 1]; /* of the drive */
 
 	/* the feed */
 	bool delta_running, delta_full, delta_due_now;
 	int64_t delta_due_ms, delta_held;
-	unsigned delta_fails, delta_looks; /* GETs a round still waits for */
+	unsigned delta_fails;
 	int64_t round; /* begin number of the round under way, or the last */
 	bool settle_wanted; /* something parked may be applied by now */
 	int64_t settle_due_ms;
@@ -177,6 +176,10 @@ void job_send(struct job *j, job_fn *next, graph_done_fn *done);
 
 /* The job comes back by itself after `ms`. */
 void job_delay(struct job *j, int64_t ms, job_fn *next);
+
+/* How long to wait after so many failures in a row: doubling until `limit_ms`
+ * is reached. */
+int64_t engine_back_off(unsigned fails, int64_t limit_ms);
 
 /* The node is looked at again now, or after its back-off. */
 void engine_again(struct engine *e, uint64_t ino);

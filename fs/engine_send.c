@@ -785,13 +785,8 @@ static void resume_later(struct engine *e, struct job *j)
 static int64_t back_off(struct engine *e, uint64_t ino)
 {
 	struct todo_entry *t = todo_find(e->todo, ino);
-	int64_t ms = ENGINE_RETRY_MIN_MS;
 
-	for (unsigned i = 0; t && i < t->fails && ms < 60000; i++)
-		ms *= 2;
-	if (t)
-		t->fails++;
-	return ms;
+	return engine_back_off(t ? t->fails++ : 0, 60000);
 }
 
 static void sent(struct engine *e, struct job *j)
