@@ -61,14 +61,37 @@ void notify_free(struct notify *n)
 	free(n);
 }
 
+static int expire(struct fuse_session *se, uint64_t parent, const char *name)
+{
+#if FUSE_VERSION < FUSE_MAKE_VERSION(3, 15)
+	return fuse_lowlevel_notify_expire_entry(se, parent, name, strlen(name),
+	                                         FUSE_LL_EXPIRE_ONLY);
+#else
+	return fuse_lowlevel_notify_expire_entry(se, parent, name,
+	                                         strlen(name));
+#endif
+}
+
+/* The next access looks the name up again. Forgetting the entry at once would
+ * also take the current directory away from under a program that is in it,
+ * though nothing changed there; kernels before 6.2 know no other way. */
+static int forget_entry(struct fuse_session *se, uint64_t parent,
+                        const char *name)
+{
+	int rc = expire(se, parent, name);
+
+	return rc == -ENOSYS ? fuse_lowlevel_notify_inval_entry(
+				       se, parent, name, strlen(name))
+	                     : rc;
+}
+
 static void tell(struct fuse_session *se, const struct note *note)
 {
 	int rc;
 
 	lock_assert_none();
 	if (note->name[0])
-		rc = fuse_lowlevel_notify_inval_entry(
-			se, note->nodeid, note->name, strlen(note->name));
+		rc = forget_entry(se, note->nodeid, note->name);
 	else
 		rc = fuse_lowlevel_notify_inval_inode(se, note->nodeid, -1, 0);
 	/* It may not know it, or be about to leave. */
