@@ -93,7 +93,7 @@ def test_up_and_down(client, tmp_path):
 def test_pages(client):
     drive = client.front.url + "/v1.0/me/drive"
     for name in "abcde":
-        assert client.call("-T", "-", "-H", "Content-Length: 0",
+        assert client.call("-X", "PUT", "--data-binary", "",
                            url=f"{drive}/root:/{name}:/content")[0] == 201
     for what in ("children", "delta"):
         url, names = f"{drive}/root/{what}", []
