@@ -236,6 +236,7 @@ int mount_run(const struct config *cfg, const char *mountpoint,
 	lock_cond_init(&m->turn);
 	nmb->config = cfg;
 	nmb->lock_fd = -1;
+	pthread_mutex_init(&nmb->files_lock, NULL);
 	nmb->stop = stop_nmb;
 	nmb->read_only = config_bool(cfg, CONFIG_READ_ONLY);
 	nmb->deadline_ms = (int64_t)config_number(cfg, CONFIG_DEADLINE);
@@ -243,6 +244,7 @@ int mount_run(const struct config *cfg, const char *mountpoint,
 	snprintf(nmb->mountpoint, sizeof(nmb->mountpoint), "%s", mountpoint);
 	status = run(m, ready, arg, why, why_size);
 	pthread_cond_destroy(&m->turn);
+	pthread_mutex_destroy(&nmb->files_lock);
 	pthread_mutex_destroy(&m->lock);
 	free(m);
 	return status;

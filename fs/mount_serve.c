@@ -170,5 +170,6 @@ int mount_serve(struct mount *m, mount_ready_fn *ready, void *arg, char *why,
 	fuse_session_unmount(nmb->fuse);
 	fuse_session_destroy(nmb->fuse);
 	nmb->fuse = NULL;
+	ops_close_all(nmb);
 	return rc < 0 ? EXIT_FAILED : EXIT_OK;
 }

@@ -5,6 +5,7 @@
 #ifndef NMB_NMB_H
 #define NMB_NMB_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -14,6 +15,7 @@ struct contents;
 struct control;
 struct engine;
 struct fetch;
+struct file;
 struct fuse_session;
 struct notify;
 struct park;
@@ -42,6 +44,8 @@ struct nmb {
 	struct engine *engine;
 	struct control *control; /* the socket */
 	struct fuse_session *fuse;
+	pthread_mutex_t files_lock; /* LOCK_LEAF */
+	struct file *files;         /* open ones (fs/ops_internal.h) */
 
 	/* Ends the process soon, keeping what is unsent: any thread. */
 	void (*stop)(struct nmb *nmb);

@@ -18,7 +18,13 @@
 #define NMB_OPS_H
 
 struct fuse_lowlevel_ops;
+struct nmb;
 
 extern const struct fuse_lowlevel_ops ops_table;
+
+/* Closes what is still open, as RELEASE would: the kernel sends that some time
+ * after the close, and never once the connection is gone. After the session's
+ * end, before the tree's. */
+void ops_close_all(struct nmb *nmb);
 
 #endif

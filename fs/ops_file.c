@@ -6,6 +6,8 @@
 
 #include "fs/content.h"
 #include "fs/fetch.h"
+#include "fs/lock.h"
+#include "fs/ops.h"
 #include "fs/space.h"
 
 static bool wants_write(const struct fuse_file_info *fi)
@@ -26,6 +28,28 @@ static void hydrate(struct nmb *nmb, struct handle *h)
 	content_put(c);
 }
 
+static void link_file(struct nmb *nmb, struct file *f)
+{
+	lock_take(&nmb->files_lock, LOCK_LEAF);
+	f->next = nmb->files;
+	if (f->next)
+		f->next->prev = f;
+	nmb->files = f;
+	lock_drop(&nmb->files_lock, LOCK_LEAF);
+}
+
+static void unlink_file(struct nmb *nmb, struct file *f)
+{
+	lock_take(&nmb->files_lock, LOCK_LEAF);
+	if (f->prev)
+		f->prev->next = f->next;
+	else
+		nmb->files = f->next;
+	if (f->next)
+		f->next->prev = f->prev;
+	lock_drop(&nmb->files_lock, LOCK_LEAF);
+}
+
 static int set_up(struct call *c, struct handle *h)
 {
 	struct file *f = calloc(1, sizeof(*f));
@@ -35,6 +59,7 @@ static int set_up(struct call *c, struct handle *h)
 		return -ENOMEM;
 	}
 	f->handle = h;
+	link_file(c->nmb, f);
 	c->fi.fh = (uint64_t)(uintptr_t)f;
 	/* Other bytes get another nodeid: what is cached for this one holds. */
 	c->fi.keep_cache = 1;
@@ -46,11 +71,18 @@ static int set_up(struct call *c, struct handle *h)
 
 static void tear_down(struct nmb *nmb, struct file *f)
 {
+	unlink_file(nmb, f);
 	tree_release(nmb->tree, f->handle);
 	/* The kernel has ordered this after the last read; the load says so to
 	 * checkers that don't see the kernel. */
 	atomic_load(&f->next_off);
 	free(f);
+}
+
+void ops_close_all(struct nmb *nmb)
+{
+	while (nmb->files)
+		tear_down(nmb, nmb->files);
 }
 
 static bool run_open(struct call *c)

@@ -36,6 +36,7 @@ struct call {
 
 /* One open file, in fi->fh. */
 struct file {
+	struct file *prev, *next; /* nmb->files */
 	struct handle *handle;
 	atomic_uint_fast64_t next_off; /* where a sequential read goes on */
 };

@@ -276,6 +276,7 @@ bool rig_mount(int64_t deadline_ms)
 	struct nmb *n = &rig.nmb;
 
 	memset(&rig, 0, sizeof(rig));
+	pthread_mutex_init(&rig.nmb.files_lock, NULL);
 	rig.remote = "";
 	if (access("/dev/fuse", R_OK | W_OK) < 0)
 		return false;
@@ -323,6 +324,7 @@ void rig_unmount(void)
 	fuse_session_unmount(n->fuse);
 	notify_stop(n->notify);
 	fuse_session_destroy(n->fuse);
+	ops_close_all(n);
 	atomic_store(&rig.stuck, false);
 	atomic_store(&rig.full, false);
 	while (atomic_load(&rig.waiting))
