@@ -25,6 +25,7 @@ struct flush {
 	struct flush_node *nodes;
 	size_t n, cap, left;
 	bool blocked;
+	bool looked; /* every node was looked at once since it was linked */
 };
 
 struct collect {
@@ -240,8 +241,32 @@ void engine_flush_check(struct engine *e, uint64_t ino)
 	end_some(e, 0, 0);
 }
 
+/* What became clean between collecting and linking tells nobody any more. */
+static void look_at_new(struct engine *e)
+{
+	uint64_t *inos = NULL;
+	size_t n = 0;
+
+	lock_take(&e->lock, LOCK_LEAF);
+	for (struct flush *f = e->flushes; f && !inos; f = f->next) {
+		if (f->looked)
+			continue;
+		inos = malloc((f->n + 1) * sizeof(*inos));
+		f->looked = inos != NULL;
+		while (inos && n < f->n) {
+			inos[n] = f->nodes[n].ino;
+			n++;
+		}
+	}
+	lock_drop(&e->lock, LOCK_LEAF);
+	for (size_t i = 0; i < n; i++)
+		engine_flush_check(e, inos[i]);
+	free(inos);
+}
+
 void engine_flush_expire(struct engine *e, int64_t now_ms)
 {
+	look_at_new(e);
 	end_some(e, now_ms, 0);
 }
 
