@@ -10,48 +10,37 @@
 #include <sodium.h>
 
 #include "auth/keystore_backend.h"
+#include "auth/keystore_choice.h"
 
 #define MAX_NAME 40
 
 struct keystore {
-	const struct keystore_backend *backend; /* set once, as is self */
+	const struct keystore_backend *backend; /* set once, down to `dir` */
 	void *self;
+	char *dir;
+	char note[320];
 	pthread_mutex_t lock; /* one call at a time */
+	bool found;           /* lock; secrets are there */
 };
 
-/* The first one is the default. */
-static const struct keystore_backend *const backends[] = { &keystore_file };
+const char *const keystore_names[] = { "token", "identity", "pin", NULL };
 
-static const struct keystore_backend *find_backend(const char *name)
-{
-	if (!name || !*name)
-		return backends[0];
-	for (size_t i = 0; i < sizeof(backends) / sizeof(*backends); i++) {
-		if (!strcmp(backends[i]->name, name))
-			return backends[i];
-	}
-	return NULL;
-}
+/* ---- open and close ------------------------------------------------------ */
 
-int keystore_open(const struct keystore_options *opt, struct keystore **out_k,
-                  char *why, size_t why_size)
+int keystore_open_in(const struct keystore_options *opt,
+                     const struct keystore_choice *choice,
+                     struct keystore **out_k, char *why, size_t why_size)
 {
-	struct keystore *k;
+	struct keystore *k = calloc(1, sizeof(*k));
 	int rc;
 
-	if (sodium_init() < 0)
-		return -EIO;
-	k = calloc(1, sizeof(*k));
 	if (!k)
 		return -ENOMEM;
-	k->backend = find_backend(opt->backend);
-	if (!k->backend) {
-		snprintf(why, why_size, "unknown keystore \"%.40s\"",
-		         opt->backend);
-		rc = -EINVAL;
-		goto err_free;
-	}
-	rc = -pthread_mutex_init(&k->lock, NULL);
+	k->backend = choice->backend;
+	k->found = choice->found;
+	memcpy(k->note, choice->note, sizeof(k->note));
+	k->dir = strdup(opt->dir);
+	rc = k->dir ? -pthread_mutex_init(&k->lock, NULL) : -ENOMEM;
 	if (rc < 0)
 		goto err_free;
 	rc = k->backend->open(opt, &k->self, why, why_size);
@@ -63,8 +52,24 @@ int keystore_open(const struct keystore_options *opt, struct keystore **out_k,
 err_lock:
 	pthread_mutex_destroy(&k->lock);
 err_free:
+	free(k->dir);
 	free(k);
 	return rc;
+}
+
+int keystore_open(const struct keystore_options *opt, struct keystore **out_k,
+                  char *why, size_t why_size)
+{
+	struct keystore_choice choice;
+	int rc;
+
+	if (sodium_init() < 0)
+		return -EIO;
+	if (!opt->dir || !*opt->dir)
+		return -EINVAL;
+	rc = keystore_choose(opt, &choice, why, why_size);
+	return rc < 0 ? rc
+	              : keystore_open_in(opt, &choice, out_k, why, why_size);
 }
 
 void keystore_close(struct keystore *k)
@@ -73,6 +78,7 @@ void keystore_close(struct keystore *k)
 		return;
 	k->backend->close(k->self);
 	pthread_mutex_destroy(&k->lock);
+	free(k->dir);
 	free(k);
 }
 
@@ -80,6 +86,13 @@ const char *keystore_where(const struct keystore *k)
 {
 	return k->backend->where(k->self);
 }
+
+const char *keystore_note(const struct keystore *k)
+{
+	return k->note;
+}
+
+/* ---- blobs --------------------------------------------------------------- */
 
 static bool is_name(const char *name)
 {
@@ -123,6 +136,41 @@ int keystore_get(struct keystore *k, const char *name, void **out_secret,
 	return rc;
 }
 
+/* True only if every name is known not to be there. */
+static bool is_empty_locked(struct keystore *k)
+{
+	void *buf = sodium_malloc(KEYSTORE_MAX_BLOB);
+	bool empty = buf != NULL;
+	size_t len;
+
+	for (size_t i = 0; empty && keystore_names[i]; i++)
+		empty = k->backend->get(k->self, keystore_names[i], buf,
+		                        &len) == -ENOENT;
+	sodium_free(buf);
+	return empty;
+}
+
+/* The note comes before the secret: after a crash in between somebody who was
+ * never signed in is asked to sign in; the other way round a keyring that is
+ * gone later would look like none. */
+static int put_locked(struct keystore *k, const char *name, const void *secret,
+                      size_t len)
+{
+	const struct keystore_options opt = { .dir = k->dir };
+	bool first = !k->found && !k->backend->holds;
+	int rc = 0;
+
+	if (first)
+		rc = keystore_note_backend(&opt, k->backend);
+	if (rc == 0)
+		rc = k->backend->put(k->self, name, secret, len);
+	if (rc == 0)
+		k->found = true;
+	else if (first && is_empty_locked(k)) /* another program may have */
+		keystore_unnote_backend(&opt, k->backend);
+	return rc;
+}
+
 int keystore_put(struct keystore *k, const char *name, const void *secret,
                  size_t len)
 {
@@ -133,19 +181,24 @@ int keystore_put(struct keystore *k, const char *name, const void *secret,
 	if (len > KEYSTORE_MAX_BLOB)
 		return -EFBIG;
 	pthread_mutex_lock(&k->lock);
-	rc = k->backend->put(k->self, name, secret, len);
+	rc = put_locked(k, name, secret, len);
 	pthread_mutex_unlock(&k->lock);
 	return rc;
 }
 
 int keystore_delete(struct keystore *k, const char *name)
 {
+	const struct keystore_options opt = { .dir = k->dir };
 	int rc;
 
 	if (!is_name(name))
 		return -EINVAL;
 	pthread_mutex_lock(&k->lock);
 	rc = k->backend->del(k->self, name);
+	if (rc == 0 && !k->backend->holds && is_empty_locked(k)) {
+		rc = keystore_unnote_backend(&opt, k->backend);
+		k->found = false;
+	}
 	pthread_mutex_unlock(&k->lock);
 	return rc;
 }

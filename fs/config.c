@@ -66,7 +66,12 @@ static const struct option {
 	[CONFIG_HTTP2] = { "http2", BOOL, "no",
 	                   "HTTP/2 where libcurl is sound" },
 	[CONFIG_KEYSTORE] = { "keystore", TEXT, "",
-	                      "where secrets rest: file" },
+	                      "where secrets rest: secret-service, sealed, "
+	                      "file, command" },
+	[CONFIG_PASSPHRASE_COMMAND] = { "passphrase_command", TEXT, "",
+	                                "prints the passphrase of \"sealed\"" },
+	[CONFIG_KEY_COMMAND] = { "key_command", TEXT, "",
+	                         "keeps the secrets of \"command\"" },
 	[CONFIG_STATE_DIR] = { "state_dir", TEXT, "",
 	                       "where unsent files and the cache lie" },
 	[CONFIG_LOG_LEVEL] = { "log_level", LEVEL, "info",
