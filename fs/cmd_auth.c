@@ -93,7 +93,7 @@ static int sign_in(const struct config *cfg, const char *msal_file, char *why,
 	int rc;
 
 	find_profile_drive(cfg, drive, sizeof(drive));
-	rc = session_open(cfg, SESSION_ANY, &s, why, why_size);
+	rc = session_open(cfg, NULL, SESSION_ANY, &s, why, why_size);
 	if (rc < 0)
 		return rc;
 	rc = msal_file ? account_import(s, msal_file, drive, why, why_size)
@@ -131,7 +131,7 @@ static int sign_out(const struct config *cfg, char *why, size_t why_size)
 	struct session *s;
 	int rc;
 
-	rc = session_open(cfg, SESSION_ANY, &s, why, why_size);
+	rc = session_open(cfg, NULL, SESSION_ANY, &s, why, why_size);
 	if (rc < 0)
 		return rc;
 	rc = tokens_forget(s->tokens);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "auth/keystore.h"
 #include "fs/account.h"
 #include "fs/config.h"
 #include "fs/daemon.h"
@@ -37,7 +38,7 @@ static int sign_in(struct config *cfg, struct session *s, char *why,
 
 /* Before anything is mounted: is there an app, and somebody signed in? What
  * only the network could tell is not asked. */
-static int check_session(struct config *cfg)
+static int check_session(struct config *cfg, struct keystore *keystore)
 {
 	char why[WHY_BYTES] = "";
 	struct session *s;
@@ -45,7 +46,7 @@ static int check_session(struct config *cfg)
 
 	if (rc < 0)
 		return fail(rc, why);
-	rc = session_open(cfg, SESSION_ANY, &s, why, sizeof(why));
+	rc = session_open(cfg, keystore, SESSION_ANY, &s, why, sizeof(why));
 	if (rc < 0)
 		return fail(rc, why);
 	rc = s->tokens_rc == -ENOENT ? sign_in(cfg, s, why, sizeof(why))
@@ -62,6 +63,40 @@ static void on_ready(void *arg)
 static const char usage[] = "usage: nmbackupfs [options] MOUNTPOINT\n"
 			    "see nmbackupfs --help\n";
 
+static int start_logging(const struct config *cfg, bool background, char *why,
+                         size_t size)
+{
+	int rc = logging_start(cfg, background);
+
+	if (rc == 0)
+		return EXIT_OK;
+	snprintf(why, size, "log file: %s", strerror(-rc));
+	return EXIT_FAILED;
+}
+
+/* What it has to say stands on standard error already, unless `why` has it. */
+static int run(struct config *cfg, const char *mountpoint,
+               struct daemon_link *link, bool background, char *why,
+               size_t size)
+{
+	struct keystore *keystore;
+	int rc = session_open_keystore(cfg, &keystore, why, size);
+
+	if (rc < 0)
+		return session_exit_status(rc);
+	rc = check_session(cfg, keystore);
+	if (rc == EXIT_OK)
+		rc = start_logging(cfg, background, why, size);
+	if (rc == EXIT_OK)
+		rc = mount_run(cfg, keystore, mountpoint, on_ready, link, why,
+		               size);
+	keystore_close(keystore);
+	return rc;
+}
+
+/* The fork comes first: threads, the keyring's connection and a key that a
+ * passphrase opened would not outlive it. The terminal stays until the mount
+ * is usable, so that the child can ask there. */
 int cmd_mount(struct config *cfg, int argc, char **argv)
 {
 	struct daemon_link link = { .fd = -1 };
@@ -79,20 +114,15 @@ int cmd_mount(struct config *cfg, int argc, char **argv)
 		fprintf(stderr, "nmbackupfs: %s\n", why);
 		return rc == -EBUSY ? EXIT_BUSY : EXIT_FAILED;
 	}
-	rc = check_session(cfg);
-	if (rc != EXIT_OK)
-		return rc;
-	rc = logging_start(cfg, background);
-	if (rc == 0 && background)
-		rc = daemon_start(&link);
+	rc = background ? daemon_start(&link) : 0;
 	if (rc < 0) {
 		fprintf(stderr, "nmbackupfs: start: %s\n", strerror(-rc));
 		return EXIT_FAILED;
 	}
-	rc = mount_run(cfg, mountpoint, on_ready, &link, why, sizeof(why));
+	rc = run(cfg, mountpoint, &link, background, why, sizeof(why));
 	if (rc != EXIT_OK) {
 		snprintf(line, sizeof(line), "nmbackupfs: %s\n", why);
-		daemon_failed(&link, rc, line);
+		daemon_failed(&link, rc, why[0] ? line : "");
 	}
 	return rc;
 }

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -18,8 +19,10 @@ static void wait_for_child(int fd, pid_t pid)
 	unsigned char status = EXIT_FAILED;
 	char line[1024];
 	ssize_t n;
-	int end;
+	int end = 0;
 
+	signal(SIGINT, SIG_IGN);
+	signal(SIGQUIT, SIG_IGN);
 	do {
 		n = read(fd, &status, 1);
 	} while (n < 0 && errno == EINTR);
@@ -30,6 +33,10 @@ static void wait_for_child(int fd, pid_t pid)
 			break;
 	}
 	waitpid(pid, &end, 0);
+	if (WIFSIGNALED(end)) {
+		signal(WTERMSIG(end), SIG_DFL);
+		raise(WTERMSIG(end));
+	}
 	if (n < 0 || status == EXIT_OK)
 		status = EXIT_FAILED;
 	_exit(status);
@@ -57,7 +64,6 @@ int daemon_start(struct daemon_link *out_l)
 		wait_for_child(fds[0], pid);
 	}
 	close(fds[0]);
-	setsid();
 	out_l->fd = fds[1];
 	return 0;
 }
@@ -66,6 +72,7 @@ static void leave_terminal(void)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
+	setsid();
 	if (chdir("/") < 0 || null < 0)
 		return;
 	dup2(null, STDIN_FILENO);

@@ -177,7 +177,8 @@ static int ask_drive(struct direct *d)
 int direct_open(const struct config *cfg, struct direct *out, char *why)
 {
 	struct direct d = { .config = cfg, .why = why };
-	int rc = session_open(cfg, SESSION_ANY, &d.session, why, DIRECT_WHY);
+	int rc = session_open(cfg, NULL, SESSION_ANY, &d.session, why,
+	                      DIRECT_WHY);
 
 	if (rc < 0)
 		return rc;

@@ -221,8 +221,9 @@ static int run(struct mount *m, mount_ready_fn *ready, void *arg, char *why,
 	return rc;
 }
 
-int mount_run(const struct config *cfg, const char *mountpoint,
-              mount_ready_fn *ready, void *arg, char *why, size_t why_size)
+int mount_run(const struct config *cfg, struct keystore *keystore,
+              const char *mountpoint, mount_ready_fn *ready, void *arg,
+              char *why, size_t why_size)
 {
 	struct mount *m = calloc(1, sizeof(*m));
 	struct nmb *nmb = &m->nmb;
@@ -235,6 +236,7 @@ int mount_run(const struct config *cfg, const char *mountpoint,
 	pthread_mutex_init(&m->lock, NULL);
 	lock_cond_init(&m->turn);
 	nmb->config = cfg;
+	nmb->keystore = keystore;
 	nmb->lock_fd = -1;
 	pthread_mutex_init(&nmb->files_lock, NULL);
 	nmb->stop = stop_nmb;

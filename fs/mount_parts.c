@@ -326,8 +326,8 @@ int mount_open_parts(struct mount *m, char *why, size_t size)
 	int rc = work_new("nmb-work", WORKERS, &nmb->work);
 
 	if (rc == 0)
-		rc = session_open(nmb->config, SESSION_ANY, &nmb->session, why,
-		                  size);
+		rc = session_open(nmb->config, nmb->keystore, SESSION_ANY,
+		                  &nmb->session, why, size);
 	if (rc == 0)
 		rc = syncer_new(&m->syncer);
 	if (rc == 0)

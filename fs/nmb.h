@@ -17,6 +17,7 @@ struct engine;
 struct fetch;
 struct file;
 struct fuse_session;
+struct keystore;
 struct notify;
 struct park;
 struct session;
@@ -27,6 +28,7 @@ struct work;
 
 struct nmb {
 	const struct config *config;
+	struct keystore *keystore; /* lent by who called mount_run() */
 	char state_dir[4096];
 	char mountpoint[4096]; /* absolute */
 	int lock_fd;           /* state_dir/lock */

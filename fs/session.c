@@ -40,15 +40,18 @@ static int open_http(struct session *s, const struct session_options *opt,
 	return rc;
 }
 
-static int open_keystore(struct session *s, const struct session_options *opt,
-                         char *why, size_t why_size)
+static int open_keystore(const struct session_options *opt,
+                         struct keystore **out_k, char *why, size_t why_size)
 {
 	struct keystore_options keystore = {
 		.backend = set_or_null(opt->keystore),
+		.profile = set_or_null(opt->profile),
 		.dir = opt->keystore_dir,
+		.passphrase_command = set_or_null(opt->passphrase_command),
+		.key_command = set_or_null(opt->key_command),
 	};
 
-	return keystore_open(&keystore, &s->keystore, why, why_size);
+	return keystore_open(&keystore, out_k, why, why_size);
 }
 
 /* Calls come only once the session is open: `tokens` is set by then. */
@@ -101,8 +104,9 @@ static int open_tokens(struct session *s, unsigned flags, char *why,
 	return 0;
 }
 
-static int open_all(struct session *s, const struct session_options *opt,
-                    unsigned flags, char *why, size_t why_size)
+static int open_all(struct session *s, struct keystore *lent,
+                    const struct session_options *opt, unsigned flags,
+                    char *why, size_t why_size)
 {
 	int rc;
 
@@ -110,8 +114,11 @@ static int open_all(struct session *s, const struct session_options *opt,
 	                   &s->cloud, why, why_size);
 	if (rc == 0)
 		rc = open_http(s, opt, why, why_size);
-	if (rc == 0)
-		rc = open_keystore(s, opt, why, why_size);
+	s->lent = lent != NULL;
+	if (s->lent)
+		s->keystore = lent;
+	else if (rc == 0)
+		rc = open_keystore(opt, &s->keystore, why, why_size);
 	if (rc == 0)
 		rc = open_graph(s);
 	if (rc == 0)
@@ -119,8 +126,9 @@ static int open_all(struct session *s, const struct session_options *opt,
 	return rc;
 }
 
-int session_open_options(const struct session_options *opt, unsigned flags,
-                         struct session **out_s, char *why, size_t why_size)
+static int open_session(const struct session_options *opt,
+                        struct keystore *lent, unsigned flags,
+                        struct session **out_s, char *why, size_t why_size)
 {
 	struct session *s;
 	int rc;
@@ -135,7 +143,7 @@ int session_open_options(const struct session_options *opt, unsigned flags,
 		return -ENOMEM;
 	if (opt->client_id)
 		strcpy(s->client_id, opt->client_id);
-	rc = open_all(s, opt, flags, why, why_size);
+	rc = open_all(s, lent, opt, flags, why, why_size);
 	if (rc < 0) {
 		if (!why[0])
 			snprintf(why, why_size, "%s", strerror(-rc));
@@ -146,11 +154,30 @@ int session_open_options(const struct session_options *opt, unsigned flags,
 	return 0;
 }
 
-int session_open(const struct config *cfg, unsigned flags,
-                 struct session **out_s, char *why, size_t why_size)
+int session_open_options(const struct session_options *opt, unsigned flags,
+                         struct session **out_s, char *why, size_t why_size)
 {
-	char dir[PATH_MAX], keys[PATH_MAX];
-	struct session_options opt = {
+	return open_session(opt, NULL, flags, out_s, why, why_size);
+}
+
+/* ---- from a config ------------------------------------------------------- */
+
+/* `keys` has PATH_MAX bytes and must live as long as *out. */
+static int fill_options(const struct config *cfg, char *keys,
+                        struct session_options *out, char *why, size_t why_size)
+{
+	char dir[PATH_MAX];
+	int rc = paths_config_dir(dir, sizeof(dir));
+
+	if (rc == 0 && snprintf(keys, PATH_MAX, "%s/%s.keys", dir,
+	                        config_text(cfg, CONFIG_PROFILE)) >= PATH_MAX)
+		rc = -ENAMETOOLONG;
+	if (rc < 0) {
+		snprintf(why, why_size, "no place for secrets: %s",
+		         strerror(-rc));
+		return rc;
+	}
+	*out = (struct session_options){
 		.account = config_text(cfg, CONFIG_ACCOUNT),
 		.client_id = config_text(cfg, CONFIG_CLIENT_ID),
 		.login_url = config_text(cfg, CONFIG_LOGIN_URL),
@@ -158,23 +185,44 @@ int session_open(const struct config *cfg, unsigned flags,
 		.ca_file = config_text(cfg, CONFIG_CA_FILE),
 		.keystore = config_text(cfg, CONFIG_KEYSTORE),
 		.keystore_dir = keys,
+		.profile = config_text(cfg, CONFIG_PROFILE),
+		.passphrase_command =
+			config_text(cfg, CONFIG_PASSPHRASE_COMMAND),
+		.key_command = config_text(cfg, CONFIG_KEY_COMMAND),
 		.http2 = config_bool(cfg, CONFIG_HTTP2),
 		.up_bytes_per_s = config_number(cfg, CONFIG_BWLIMIT_UP),
 		.down_bytes_per_s = config_number(cfg, CONFIG_BWLIMIT_DOWN),
 	};
+	return 0;
+}
+
+int session_open_keystore(const struct config *cfg, struct keystore **out_k,
+                          char *why, size_t why_size)
+{
+	struct session_options opt;
+	char keys[PATH_MAX];
 	int rc;
 
-	rc = paths_config_dir(dir, sizeof(dir));
-	if (rc == 0 &&
-	    snprintf(keys, sizeof(keys), "%s/%s.keys", dir,
-	             config_text(cfg, CONFIG_PROFILE)) >= (int)sizeof(keys))
-		rc = -ENAMETOOLONG;
-	if (rc < 0) {
-		snprintf(why, why_size, "no place for secrets: %s",
-		         strerror(-rc));
-		return rc;
-	}
-	return session_open_options(&opt, flags, out_s, why, why_size);
+	why[0] = '\0';
+	rc = fill_options(cfg, keys, &opt, why, why_size);
+	if (rc == 0)
+		rc = open_keystore(&opt, out_k, why, why_size);
+	if (rc < 0 && !why[0])
+		snprintf(why, why_size, "keystore: %s", strerror(-rc));
+	return rc;
+}
+
+int session_open(const struct config *cfg, struct keystore *keystore,
+                 unsigned flags, struct session **out_s, char *why,
+                 size_t why_size)
+{
+	struct session_options opt;
+	char keys[PATH_MAX];
+	int rc = fill_options(cfg, keys, &opt, why, why_size);
+
+	return rc < 0 ? rc
+	              : open_session(&opt, keystore, flags, out_s, why,
+	                             why_size);
 }
 
 void session_close(struct session *s)
@@ -187,7 +235,8 @@ void session_close(struct session *s)
 	if (s->graph)
 		graph_free(s->graph);
 	tokens_free(s->tokens);
-	keystore_close(s->keystore);
+	if (!s->lent)
+		keystore_close(s->keystore);
 	if (s->http)
 		http_free(s->http);
 	free(s);
@@ -212,6 +261,8 @@ int session_exit_status(int rc)
 		return EXIT_SIGN_IN;
 	case -EBADMSG:
 		return EXIT_DAMAGED;
+	case -ENOTTY:
+		return EXIT_NO_TERMINAL;
 	default:
 		return EXIT_FAILED;
 	}

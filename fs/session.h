@@ -24,6 +24,7 @@ struct session {
 	char client_id[128]; /* as configured; "": none */
 	struct http *http;
 	struct keystore *keystore;
+	bool lent; /* the keystore is the caller's */
 	struct tokens *tokens;
 	struct graph *graph;
 	int tokens_rc; /* of tokens_new(): 0, or why nobody is signed in */
@@ -32,7 +33,8 @@ struct session {
 /* Strings are copied where they are needed; NULL and "" mean the default. */
 struct session_options {
 	const char *account, *client_id, *login_url, *graph_url, *ca_file;
-	const char *keystore, *keystore_dir;
+	const char *keystore, *keystore_dir, *profile;
+	const char *passphrase_command, *key_command;
 	bool http2;
 	uint64_t up_bytes_per_s, down_bytes_per_s;
 };
@@ -42,11 +44,17 @@ enum session_flags {
 	SESSION_SIGNED_IN = 1, /* nobody is: -EACCES */
 };
 
-/* Secrets lie in <profile>.keys beside the config (backend "file").
- * 0; -EINVAL: the config is wrong; -EPERM: secrets are open to others; -EACCES:
- * see the flags; -Exxx. On an error `why` has one line for people. */
-int session_open(const struct config *cfg, unsigned flags,
-                 struct session **out_s, char *why, size_t why_size);
+/* Where secrets rest: as configured, in or noted in <profile>.keys beside the
+ * config. As keystore_open(). */
+int session_open_keystore(const struct config *cfg, struct keystore **out_k,
+                          char *why, size_t why_size);
+
+/* `keystore` is lent for the session's life; NULL: as session_open_keystore().
+ * 0; -EINVAL: the config is wrong; -EACCES: see the flags; -Exxx, also of
+ * keystore_open(). On an error `why` has one line for people. */
+int session_open(const struct config *cfg, struct keystore *keystore,
+                 unsigned flags, struct session **out_s, char *why,
+                 size_t why_size);
 int session_open_options(const struct session_options *opt, unsigned flags,
                          struct session **out_s, char *why, size_t why_size);
 

@@ -133,7 +133,9 @@ static void test_sign_in_without_a_terminal(void)
 	int null;
 
 	begin(&w);
-	CHECK_EQ(session_open(w.cfg, SESSION_ANY, &s, w.why, sizeof(w.why)), 0);
+	CHECK_EQ(session_open(w.cfg, NULL, SESSION_ANY, &s, w.why,
+	                      sizeof(w.why)),
+	         0);
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	redirect(&w, null, null);
 	CHECK_EQ(account_need_sign_in(s, "", w.why, sizeof(w.why)), -EACCES);
