@@ -1,9 +1,11 @@
 #include "auth/age.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include <sodium.h>
 
+#include "auth/age_armor.h"
 #include "auth/age_payload.h"
 #include "net/buf.h"
 
@@ -96,6 +98,8 @@ static int open_payload(struct secrets *s, const uint8_t *payload, size_t len,
 	uint8_t *out;
 	int rc;
 
+	if (len < AGE_NONCE_SIZE)
+		return AGE_BAD_HEADER;
 	rc = age_plain_size(0, len, &plain);
 	if (rc < 0)
 		return rc;
@@ -135,8 +139,9 @@ static int open_with(struct secrets *s, const struct age_keys *keys,
 	return open_payload(s, file + header, len - header, out_plain, out_len);
 }
 
-int age_open_buf(const struct age_keys *keys, const void *file, size_t len,
-                 void **out_plain, size_t *out_len, size_t *out_which)
+static int open_binary(const struct age_keys *keys, const void *file,
+                       size_t len, void **out_plain, size_t *out_len,
+                       size_t *out_which)
 {
 	struct secrets *s = sodium_malloc(sizeof(*s));
 	int rc;
@@ -145,5 +150,55 @@ int age_open_buf(const struct age_keys *keys, const void *file, size_t len,
 		return -ENOMEM;
 	rc = open_with(s, keys, file, len, out_plain, out_len, out_which);
 	sodium_free(s);
+	return rc;
+}
+
+int age_open_buf(const struct age_keys *keys, const void *file, size_t len,
+                 void **out_plain, size_t *out_len, size_t *out_which)
+{
+	struct buf binary = BUF_INIT;
+	int rc;
+
+	if (!age_is_armor(file, len))
+		return open_binary(keys, file, len, out_plain, out_len,
+		                   out_which);
+	rc = age_dearmor_buf(file, len, &binary);
+	if (rc == 0)
+		rc = open_binary(keys, binary.data, binary.len, out_plain,
+		                 out_len, out_which);
+	buf_done(&binary);
+	return rc;
+}
+
+/* ---- identity files ------------------------------------------------------ */
+
+bool age_is_sealed(const void *data, size_t len)
+{
+	static const char start[] = "age-encryption.org/";
+	static const char begin[] = "-----BEGIN AGE ENCRYPTED FILE-----";
+	const size_t n = sizeof(start) - 1;
+
+	if (age_is_armor(data, len))
+		return memmem(data, len, begin, sizeof(begin) - 1) != NULL;
+	return len >= n && memcmp(data, start, n) == 0;
+}
+
+int age_identities_read(const void *data, size_t len, const char *passphrase,
+                        struct age_identities *out, unsigned *out_line)
+{
+	const struct age_keys keys = { .passphrase = passphrase };
+	void *text;
+	size_t text_len;
+	int rc;
+
+	if (!age_is_sealed(data, len))
+		return age_identities_parse(data, len, out, out_line);
+	if (out_line)
+		*out_line = 0;
+	rc = age_open_buf(&keys, data, len, &text, &text_len, NULL);
+	if (rc < 0)
+		return rc;
+	rc = age_identities_parse(text, text_len, out, out_line);
+	sodium_free(text);
 	return rc;
 }

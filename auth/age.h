@@ -10,6 +10,7 @@
 #ifndef NMB_AGE_H
 #define NMB_AGE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "auth/age_error.h"
@@ -22,11 +23,20 @@ struct buf;
 int age_seal_buf(const struct age_target *to, const void *plain, size_t len,
                  struct buf *out);
 
-/* Opens a whole file. The plaintext is in sodium_malloc() memory (sodium_free()
- * it), never NULL, with a NUL behind it that doesn't count. *out_which (may be
- * NULL): as age_header_open(). Nothing comes back unless all of it is
- * genuine. */
+/* Opens a whole file, binary or armored (auth/age_armor.h). The plaintext is in
+ * sodium_malloc() memory (sodium_free() it), never NULL, with a NUL behind it
+ * that doesn't count. *out_which (may be NULL): as age_header_open(). Nothing
+ * comes back unless all of it is genuine. */
 int age_open_buf(const struct age_keys *keys, const void *file, size_t len,
                  void **out_plain, size_t *out_len, size_t *out_which);
+
+/* True if it looks like an age file, binary or armored. */
+bool age_is_sealed(const void *data, size_t len);
+
+/* An identity file, which may itself be an age file sealed with a passphrase
+ * (NULL: none is known yet; then AGE_NEED_PASSPHRASE). Errors as age_open_buf()
+ * and age_identities_parse(). */
+int age_identities_read(const void *data, size_t len, const char *passphrase,
+                        struct age_identities *out, unsigned *out_line);
 
 #endif

@@ -175,6 +175,8 @@ int age_header_parse(const void *data, size_t len, struct age_header **out_h)
 	struct age_header *h;
 	int rc;
 
+	if (there == 0)
+		return -EAGAIN;
 	ps.end = ps.start + there;
 	h = calloc(1, sizeof(*h));
 	if (!h)
