@@ -11,7 +11,8 @@
 
 #define COLUMNS                                                                \
 	"aid,ino,op,state,cid,gen,parent,parent_id,name,item_id,etag,mtime,"   \
-	"size,plain_size,hash,url,next,started,header,secret,hash_state"
+	"size,plain_size,hash,url,next,started,header,secret,hash_state,"      \
+	"bond"
 
 struct attempt *attempt_alloc(void)
 {
@@ -38,7 +39,7 @@ int attempt_insert(struct db *db, struct attempt *a)
 	return db_run(
 		db,
 		"INSERT INTO attempt(" COLUMNS ") VALUES(?,?,?,?,?,?,?,?,?,?,?"
-		",?,?,?,?,?,?,?,?,?,?)",
+		",?,?,?,?,?,?,?,?,?,?,?)",
 		DB_ARGS(DB_INT(a->aid), DB_INT(a->ino), DB_INT(a->op),
 	                DB_INT(a->state), DB_INT(a->cid), DB_INT(a->gen),
 	                DB_INT(a->parent), DB_TEXT(a->parent_id),
@@ -50,7 +51,9 @@ int attempt_insert(struct db *db, struct attempt *a)
 	                DB_BLOB(a->seed.header, a->seed.header_len),
 	                DB_BLOB(a->seed.secret, a->seed.secret_len),
 	                DB_BLOB(a->has_hash_state ? &a->hash_state : NULL,
-	                        sizeof(a->hash_state))));
+	                        sizeof(a->hash_state)),
+	                DB_BLOB(a->seed.bond.known ? &a->seed.bond : NULL,
+	                        sizeof(a->seed.bond))));
 }
 
 static bool read_blobs(struct sqlite3_stmt *q, struct attempt *a)
@@ -64,6 +67,9 @@ static bool read_blobs(struct sqlite3_stmt *q, struct attempt *a)
 		db_col_blob(q, 19, a->seed.secret, sizeof(a->seed.secret));
 	n = db_col_blob(q, 20, &a->hash_state, sizeof(a->hash_state));
 	a->has_hash_state = n == sizeof(a->hash_state);
+	n = db_col_blob(q, 21, &a->seed.bond, sizeof(a->seed.bond));
+	if (n != sizeof(a->seed.bond))
+		memset(&a->seed.bond, 0, sizeof(a->seed.bond));
 	return a->seed.header_len <= sizeof(a->seed.header) &&
 	       a->seed.secret_len <= sizeof(a->seed.secret);
 }

@@ -33,7 +33,7 @@ static const char usage[] =
 	"the item id of each, one a line, once the server has it and its size "
 	"and\n"
 	"hash are right. `nmbackupfs get ID` brings it back. A file of the "
-        "same "
+	"same "
 	"name\n"
 	"that is there already gets the new content and keeps its id and "
 	"versions.\n"

@@ -20,7 +20,7 @@ static const char usage[] =
 	"process to end.\n"
 	"\n"
 	"  --no-wait  unmount at once: what is unsent goes on being sent in "
-        "the\n"
+	"the\n"
 	"             background, or at the next mount\n"
 	"\n"
 	"Exit status: 0 unmounted, all is on the server (with --no-wait: "

@@ -22,6 +22,18 @@ struct codec;
 struct codec_reader;
 struct codec_writer;
 
+/* What ties a version of an item to its place (vault: the bind stanza): kept
+ * per item, so that an older version put back, or another file's bytes, are
+ * noticed. */
+#define CODEC_FILE_ID 16
+#define CODEC_MAC     16
+struct codec_bond {
+	bool known;
+	uint8_t file_id[CODEC_FILE_ID]; /* the same over all versions */
+	uint64_t version;               /* 1, 2, 3 ... */
+	uint8_t mac[CODEC_MAC];         /* begins this version's header MAC */
+};
+
 /* What a writer needs to make the same bytes again after a crash; opaque, goes
  * into the attempt's row. `secret` is wiped by codec_seed_done(). */
 #define CODEC_HEADER_MAX 1024
@@ -31,6 +43,7 @@ struct codec_seed {
 	size_t header_len;
 	uint8_t secret[CODEC_SECRET_MAX];
 	size_t secret_len;
+	struct codec_bond bond; /* what the version made with it is */
 };
 
 /* Reads `len` plaintext bytes at `off` of the generation being sent: exactly
@@ -38,8 +51,9 @@ struct codec_seed {
 typedef int codec_source_fn(void *arg, void *buf, size_t len, uint64_t off);
 
 struct codec_ops {
-	const char *name;      /* "plain" */
-	bool authenticates;    /* chunks carry a tag */
+	const char *name;              /* "plain", "vault" */
+	void (*done)(struct codec *c); /* frees `state`; NULL: nothing to */
+	bool authenticates;            /* chunks carry a tag */
 	bool keeps_attributes; /* mode, link target, mtime ride in the name */
 	bool times_in_item;    /* mtime goes into fileSystemInfo */
 	bool folds_names;      /* equal-under-collation names are one name */
@@ -51,11 +65,17 @@ struct codec_ops {
 	int (*plain_size)(const struct codec *c, uint64_t sealed,
 	                  uint64_t *out_plain);
 
-	/* -- names -- of a node's local state; `out` takes NODE_REMOTE_MAX + 1.
+	/* -- names -- of a node's local state; `target` of a symlink, else
+	 * NULL. `out` takes NODE_REMOTE_MAX + 1. Of a node on the server whose
+	 * fields are those of s_name, s_name itself.
 	 * -ENAMETOOLONG, -EINVAL (the service refuses it; *out_why: one static
 	 * line). */
-	int (*seal_name)(const struct codec *c, const struct node *n, char *out,
-	                 const char **out_why);
+	int (*seal_name)(const struct codec *c, const struct node *n,
+	                 const char *target, char *out, const char **out_why);
+	/* UTF-16 units to count for that name in a path (facts/graph.md 11.1),
+	 * with room for attributes it may get. Errors as seal_name(). */
+	int (*name_units)(const struct codec *c, const struct node *n,
+	                  const char *target, unsigned *out_units);
 	/* Fills name, and mode, uid, gid, rdev, mtime and `target` (4,096
 	 * bytes,
 	 * "" if none) as far as the name carries them; the others stay.
@@ -63,38 +83,61 @@ struct codec_ops {
 	 * it under an alias. */
 	int (*open_name)(const struct codec *c, const char *remote,
 	                 struct node *n, char *target);
+	/* A symlink whose target does not fit into its name: it is the item's
+	 * content. NULL: never. */
+	bool (*target_in_content)(const struct codec *c, const struct node *n,
+	                          const char *target);
 	/* The key under which the service holds names equal, malloc'ed; NULL
 	 * and *out_rc 0: the name itself (vault). */
 	char *(*fold)(const struct codec *c, const char *plain, int *out_rc);
 
-	/* -- reading a version of `sealed` bytes -- */
+	/* -- reading a version of `sealed` bytes; `known`: what is known of the
+	 * item's versions, may be all zero -- */
 	int (*reader_new)(const struct codec *c, uint64_t sealed,
+	                  const struct codec_bond *known,
 	                  struct codec_reader **out_r);
 	void (*reader_free)(struct codec_reader *r);
-	/* Bytes of the sealed file that must be seen before chunk `idx` can be
-	 * opened and were not yet: prefix (header), or the last chunk once.
-	 * 0: none; 1: fetch [*out_off, +*out_len) and give it to `feed`. */
-	int (*reader_needs)(struct codec_reader *r, uint64_t *out_off,
-	                    uint64_t *out_len);
+	/* Bytes of the sealed file that must be seen before chunks can be
+	 * opened, and were not yet: the `i`-th such range (0, 1...), each to be
+	 * given to `feed` in one piece, in any order. 1, or 0: no more. */
+	int (*reader_needs)(struct codec_reader *r, unsigned i,
+	                    uint64_t *out_off, uint64_t *out_len);
+	/* -EBADMSG (damaged), -EACCES (not for our keys), -ESTALE (older than
+	 * what is known, or another file: `why` for the log). */
 	int (*reader_feed)(struct codec_reader *r, uint64_t off,
-	                   const void *data, size_t len);
+	                   const void *data, size_t len, const char **out_why);
+	/* Chunks that came along with what was fed, one at a time; `plain` is
+	 * the reader's, until the next call. 1, or 0: no more. */
+	int (*reader_take)(struct codec_reader *r, uint64_t *out_idx,
+	                   const void **out_plain, size_t *out_len);
 	/* Where chunk `idx` lies. */
 	void (*reader_range)(struct codec_reader *r, uint64_t idx,
 	                     uint64_t *out_off, uint64_t *out_len);
 	/* Opens one chunk; `out` takes CHUNK_SIZE. Plaintext bytes, or -EBADMSG
-	 * (damaged), -EACCES (not for this key). By several threads at once
-	 * once reader_needs() said 0. */
+	 * (damaged). By several threads at once once reader_needs() said 0. */
 	ssize_t (*reader_open)(struct codec_reader *r, uint64_t idx,
 	                       const void *sealed, size_t len, void *out);
 	/* Plaintext size, true once reader_needs() said 0. */
 	uint64_t (*reader_size)(struct codec_reader *r);
+	/* What this version is; known only in a vault. */
+	void (*reader_bond)(struct codec_reader *r, struct codec_bond *out);
 
-	/* -- writing -- `seed` comes back filled if `fresh`, else it is what an
-	 * earlier writer of the same generation made. */
+	/* -- what a header alone says: the first header_size bytes of an item.
+	 * 0: there is nothing to know -- */
+	size_t header_size;
+	int (*read_header)(const struct codec *c, const void *data, size_t len,
+	                   struct codec_bond *out, const char **out_why);
+
+	/* -- writing -- `seed` comes back filled if `fresh` (as the version
+	 * that follows `base`, which is all zero for a new item), else it is
+	 * what an earlier writer of the same generation made. `path`: of the
+	 * node, a hint. */
 	int (*writer_new)(const struct codec *c, uint64_t plain, bool fresh,
+	                  const struct codec_bond *base, const char *path,
 	                  struct codec_seed *seed, struct codec_writer **out_w);
 	void (*writer_free)(struct codec_writer *w);
-	/* Sealed bytes [off, off + len): exactly that, or -Exxx. */
+	/* Sealed bytes [off, off + len): exactly that, or -Exxx. -ESTALE: the
+	 * plaintext is not what was sealed with this seed before. */
 	int (*writer_read)(struct codec_writer *w, codec_source_fn *source,
 	                   void *arg, void *buf, size_t len, uint64_t off);
 };

@@ -42,16 +42,29 @@ static int plain_size(const struct codec *c, uint64_t sealed,
 	return 0;
 }
 
-static int seal_name(const struct codec *c, const struct node *n, char *out,
-                     const char **out_why)
+static int seal_name(const struct codec *c, const struct node *n,
+                     const char *target, char *out, const char **out_why)
 {
 	int rc = names_to_remote(n->name, out, NODE_REMOTE_MAX + 1);
 
+	(void)target; /* links stay here */
 	if (rc < 0) {
 		*out_why = "the name is too long for OneDrive";
 		return rc;
 	}
 	return names_check(out, is_business(c), node_is_dir(n), out_why);
+}
+
+static int name_units(const struct codec *c, const struct node *n,
+                      const char *target, unsigned *out_units)
+{
+	char remote[NODE_REMOTE_MAX + 1];
+	const char *why;
+	int rc = seal_name(c, n, target, remote, &why);
+
+	if (rc == 0)
+		*out_units = (unsigned)names_utf16_len(remote);
+	return rc;
 }
 
 static int open_name(const struct codec *c, const char *remote, struct node *n,
@@ -79,11 +92,13 @@ static char *fold(const struct codec *c, const char *plain, int *out_rc)
 /* ---- reading ------------------------------------------------------------- */
 
 static int reader_new(const struct codec *c, uint64_t sealed,
+                      const struct codec_bond *known,
                       struct codec_reader **out_r)
 {
 	struct codec_reader *r = malloc(sizeof(*r));
 
 	(void)c;
+	(void)known;
 	if (!r)
 		return -ENOMEM;
 	r->size = sealed;
@@ -96,22 +111,40 @@ static void reader_free(struct codec_reader *r)
 	free(r);
 }
 
-static int reader_needs(struct codec_reader *r, uint64_t *out_off,
+static int reader_needs(struct codec_reader *r, unsigned i, uint64_t *out_off,
                         uint64_t *out_len)
 {
 	(void)r;
+	(void)i;
 	*out_off = *out_len = 0;
 	return 0;
 }
 
 static int reader_feed(struct codec_reader *r, uint64_t off, const void *data,
-                       size_t len)
+                       size_t len, const char **out_why)
 {
 	(void)r;
 	(void)off;
 	(void)data;
 	(void)len;
-	return -EINVAL; /* it never needs anything */
+	*out_why = "a plain file needs nothing";
+	return -EINVAL;
+}
+
+static int reader_take(struct codec_reader *r, uint64_t *out_idx,
+                       const void **out_plain, size_t *out_len)
+{
+	(void)r;
+	(void)out_idx;
+	(void)out_plain;
+	(void)out_len;
+	return 0;
+}
+
+static void reader_bond(struct codec_reader *r, struct codec_bond *out)
+{
+	(void)r;
+	*out = (struct codec_bond){ 0 };
 }
 
 static void reader_range(struct codec_reader *r, uint64_t idx,
@@ -144,11 +177,14 @@ static uint64_t reader_size(struct codec_reader *r)
 /* ---- writing ------------------------------------------------------------- */
 
 static int writer_new(const struct codec *c, uint64_t plain, bool fresh,
+                      const struct codec_bond *base, const char *path,
                       struct codec_seed *seed, struct codec_writer **out_w)
 {
 	struct codec_writer *w = malloc(sizeof(*w));
 
 	(void)c;
+	(void)base;
+	(void)path;
 	if (!w)
 		return -ENOMEM;
 	if (fresh)
@@ -179,15 +215,18 @@ static const struct codec_ops plain_ops = {
 	.sealed_size = same_size,
 	.plain_size = plain_size,
 	.seal_name = seal_name,
+	.name_units = name_units,
 	.open_name = open_name,
 	.fold = fold,
 	.reader_new = reader_new,
 	.reader_free = reader_free,
 	.reader_needs = reader_needs,
 	.reader_feed = reader_feed,
+	.reader_take = reader_take,
 	.reader_range = reader_range,
 	.reader_open = reader_open,
 	.reader_size = reader_size,
+	.reader_bond = reader_bond,
 	.writer_new = writer_new,
 	.writer_free = writer_free,
 	.writer_read = writer_read,
@@ -208,6 +247,8 @@ int codec_plain_new(bool business, struct codec **out_c)
 
 void codec_free(struct codec *c)
 {
+	if (c && c->ops->done)
+		c->ops->done(c);
 	free(c);
 }
 

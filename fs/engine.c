@@ -14,6 +14,7 @@
 #include "fs/store.h"
 #include "fs/tree.h"
 #include "net/clock.h"
+#include "net/download.h"
 #include "net/log.h"
 
 #define STEPS_PER_TURN 256
@@ -411,6 +412,11 @@ static void end_jobs(struct engine *e)
 			if (j->upload && !j->abandoned) {
 				j->abandoned = again = true;
 				upload_cancel(j->upload);
+			}
+			if (j->download && !again) {
+				download_free(j->download);
+				j->download = NULL;
+				again = true;
 			}
 		}
 	} while (again);

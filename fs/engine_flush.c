@@ -6,6 +6,7 @@
 
 #include "fs/db.h"
 #include "fs/lock.h"
+#include "fs/naming.h"
 #include "fs/store.h"
 #include "net/clock.h"
 
@@ -170,8 +171,7 @@ static int look_at(struct engine *e, uint64_t ino, struct standing *out)
 	} else if (rc == 0) {
 		out->clean = !(n->flags & NODE_DIRTY);
 		if (n->parent && node_on_server(n) &&
-		    e->opt.codec->ops->seal_name(e->opt.codec, n, want, &no) ==
-		            0 &&
+		    naming_seal(e->opt.codec, db, n, want, &no) == 0 &&
 		    !plan_place_differs(n, want))
 			out->s_gen = n->s_gen;
 		rc = node_get_blocked(db, ino, &blocked, why, sizeof(why));

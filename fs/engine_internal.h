@@ -5,6 +5,7 @@
  *	engine_step.c    one node: gather, plan, start what comes next
  *	engine_meta.c    jobs of one small request: mkdir, move, delete, look
  *	engine_send.c    jobs that send content
+ *	engine_header.c  reads the header of what is there before it is replaced
  *	engine_delta.c   the feed, rounds
  *	engine_folder.c  our folder on the drive; listing a single folder
  *	engine_flush.c   who waits until all is sent
@@ -26,6 +27,8 @@
 #include "net/upload.h"
 
 struct content;
+struct download;
+struct download_range;
 
 #define ENGINE_MAX_META     40 /* small requests under way (two batches) */
 #define ENGINE_MAX_SMALL    32 /* contents sent from memory */
@@ -79,6 +82,7 @@ struct job {
 	struct attempt *attempt;
 	struct content *content;
 	struct codec_writer *writer;
+	struct codec_bond base; /* of the version that is replaced */
 	uint64_t *sums;
 	size_t nsums;
 	uint8_t *small;
@@ -86,6 +90,8 @@ struct job {
 	bool deferred; /* commit only after a look (promise 3) */
 	uint64_t counted_bytes;
 	struct upload *upload;
+	struct download *download; /* of a header */
+	struct download_range *range;
 	_Atomic uint64_t shown_sent, shown_total; /* for engine_each_upload() */
 	struct quickxor hash; /* of the first hash.len sealed bytes */
 };
@@ -227,6 +233,8 @@ void engine_start_resume(struct engine *e, struct plan_view *v);
 /* Ends what runs, or looks how it ended. */
 void engine_start_abandon(struct engine *e, struct plan_view *v,
                           struct job *running);
+/* engine_header.c */
+void engine_start_header(struct engine *e, struct plan_view *v);
 /* Everything that was prepared since: one transaction, one sync, start. */
 void engine_start_ready(struct engine *e);
 /* What a send job holds in memory. */

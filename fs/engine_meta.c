@@ -9,6 +9,7 @@
 #include <sodium.h>
 
 #include "fs/db.h"
+#include "fs/naming.h"
 #include "fs/store.h"
 #include "fs/tree.h"
 #include "net/clock.h"
@@ -178,12 +179,16 @@ static bool still_wants(struct engine *e, const struct job *j)
 	struct node *n = malloc(sizeof(*n));
 	char want[NODE_REMOTE_MAX + 1];
 	const char *why;
-	bool wants =
-		n && node_of_ino(e, j->ino, n) == 0 && n->parent == j->parent &&
-		e->opt.codec->ops->seal_name(e->opt.codec, n, want, &why) ==
-			0 &&
-		!strcmp(want, j->name);
+	struct db *db;
+	bool wants = false;
 
+	if (n && store_reader(e->opt.store, &db) == 0) {
+		wants = node_get(db, j->ino, n) == 0 &&
+		        n->parent == j->parent &&
+		        naming_seal(e->opt.codec, db, n, want, &why) == 0 &&
+		        !strcmp(want, j->name);
+		store_reader_done(e->opt.store, db);
+	}
 	free(n);
 	return wants;
 }
@@ -527,9 +532,7 @@ void engine_start_move(struct engine *e, struct plan_view *v, bool aside)
 	} else {
 		if (n->parent != n->s_parent)
 			m.parent_id = j->parent_id;
-		if (plan_place_differs(n, v->want_name) &&
-		    !(n->flags & NODE_ALIAS) &&
-		    strcmp(n->s_name, v->want_name) != 0)
+		if (strcmp(n->s_name, v->want_name) != 0)
 			m.name = j->name;
 		if (times) {
 			j->sets_mtime = true;

@@ -11,6 +11,7 @@
 #include "fs/store.h"
 #include "fs/tree.h"
 #include "net/clock.h"
+#include "net/download.h"
 #include "net/log.h"
 #include "net/work.h"
 
@@ -40,6 +41,7 @@ void engine_send_release(struct job *j)
 
 	upload_free(j->upload);
 	j->upload = NULL;
+	download_free(j->download);
 	if (j->snapshot && !e->stopping) /* else kept for the next start */
 		content_snapshot_end(j->content);
 	content_put(j->content);
@@ -94,6 +96,24 @@ static int read_memory(void *arg, void *buf, size_t len, uint64_t off)
 	return 0;
 }
 
+static int new_writer(struct job *j, bool fresh)
+{
+	const struct codec *codec = j->e->opt.codec;
+	struct attempt *a = j->attempt;
+	char path[8192] = "";
+	struct db *db;
+
+	/* Only a hint for those who look later: none is no harm. */
+	if (fresh && codec->ops->header_size &&
+	    store_reader(j->e->opt.store, &db) == 0) {
+		if (node_path(db, j->ino, path, sizeof(path)) < 0)
+			path[0] = '\0';
+		store_reader_done(j->e->opt.store, db);
+	}
+	return codec->ops->writer_new(codec, a->plain_size, fresh, &j->base,
+	                              path, &a->seed, &j->writer);
+}
+
 static int seal_small(struct job *j, const uint8_t *plain, size_t len)
 {
 	const struct codec *codec = j->e->opt.codec;
@@ -103,7 +123,7 @@ static int seal_small(struct job *j, const uint8_t *plain, size_t len)
 
 	a->plain_size = len;
 	a->size = codec->ops->sealed_size(codec, len);
-	rc = codec->ops->writer_new(codec, len, true, &a->seed, &j->writer);
+	rc = new_writer(j, true);
 	if (rc < 0)
 		return rc;
 	j->small = malloc(a->size ? a->size : 1);
@@ -218,8 +238,7 @@ static void prepare_big(void *arg)
 		rc = begin_snapshot(j);
 	if (rc == 0) {
 		a->size = codec->ops->sealed_size(codec, a->plain_size);
-		rc = codec->ops->writer_new(codec, a->plain_size, true,
-		                            &a->seed, &j->writer);
+		rc = new_writer(j, true);
 	}
 	quickxor_init(&j->hash);
 	j->rc = rc;
@@ -516,6 +535,7 @@ void engine_start_send(struct engine *e, struct plan_view *v)
 	fill_attempt(j->attempt, v);
 	j->attempt->size = codec->ops->sealed_size(codec, v->n.size);
 	set_place(j, j->attempt);
+	j->base = v->bond;
 	j->big = j->attempt->size > codec->ops->small_max;
 	j->deferred =
 		j->attempt->op == ATTEMPT_REPLACE && engine_must_look_first(e);
@@ -546,7 +566,6 @@ static int load_sums(struct engine *e, struct job *j)
 static void prepare_resume(void *arg)
 {
 	struct job *j = arg;
-	const struct codec *codec = j->e->opt.codec;
 	struct attempt *a = j->attempt;
 	int rc = load_sums(j->e, j);
 
@@ -558,8 +577,7 @@ static void prepare_resume(void *arg)
 		                            true);
 	if (rc == 0) {
 		j->snapshot = true;
-		rc = codec->ops->writer_new(codec, a->plain_size, false,
-		                            &a->seed, &j->writer);
+		rc = new_writer(j, false);
 	}
 	quickxor_init(&j->hash);
 	if (a->has_hash_state && a->hash_state.len <= a->size)

@@ -121,6 +121,8 @@ static int plan_ino(struct engine *e, uint64_t ino, struct plan_view *v,
 	v->in.max_age_ms = e->opt.max_dirty_age_ms;
 	v->in.attempt.running = t && t->job && v->in.attempt.open;
 	v->in.hurry = engine_flush_wants(e, ino);
+	if (t && t->header_failed)
+		v->in.header_wanted = false;
 	*out = plan_next(&v->in);
 	return 0;
 }
@@ -253,6 +255,10 @@ static void step_request(struct engine *e, struct todo_entry *t,
 		if (take_send_slot(e, t, v))
 			engine_start_send(e, v);
 		break;
+	case PLAN_READ_HEADER:
+		if (take_meta_slot(e, t))
+			engine_start_header(e, v);
+		break;
 	case PLAN_RESUME:
 		if (take_send_slot(e, t, v))
 			engine_start_resume(e, v);
@@ -303,6 +309,7 @@ static void step_out(struct engine *e, struct todo_entry *t,
 	case PLAN_DELETE:
 	case PLAN_CREATE:
 	case PLAN_REPLACE:
+	case PLAN_READ_HEADER:
 	case PLAN_RESUME:
 	case PLAN_ABANDON:
 		if (!e->opt.read_only)

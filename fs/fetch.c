@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/bond.h"
 #include "fs/codec.h"
 #include "fs/content.h"
 #include "fs/db.h"
@@ -267,6 +268,63 @@ static void note_size(struct stream *s)
 		f->opt.resized(f->opt.arg, s->base.ino, s->base.cid, size);
 }
 
+/* What this device knows of the item's versions goes in, what this version is
+ * comes out: an older one, put back, is not read (facts/names.md C4). */
+static int new_reader(struct stream *s)
+{
+	struct fetch *f = s->fetch;
+	struct codec_bond known = { 0 };
+	struct db *db;
+	int rc = 0;
+
+	if (f->opt.codec->ops->header_size) {
+		rc = store_reader(f->opt.store, &db);
+		if (rc == 0) {
+			rc = bond_get(db, s->base.base_id, &known);
+			store_reader_done(f->opt.store, db);
+		}
+	}
+	if (rc == 0)
+		rc = f->opt.codec->ops->reader_new(
+			f->opt.codec, s->base.base_size, &known, &s->reader);
+	s->known = known;
+	return rc;
+}
+
+static int note_bond(struct stream *s)
+{
+	struct fetch *f = s->fetch;
+	struct codec_bond now;
+	struct db *db;
+	int rc;
+
+	f->opt.codec->ops->reader_bond(s->reader, &now);
+	if (!now.known ||
+	    (s->known.known && !memcmp(now.mac, s->known.mac, sizeof(now.mac))))
+		return 0;
+	rc = store_begin(f->opt.store, &db);
+	if (rc < 0)
+		return rc;
+	rc = bond_put(db, s->base.base_id, &now);
+	return rc < 0 ? store_rollback(f->opt.store, rc)
+	              : store_commit(f->opt.store);
+}
+
+/* Chunks that came with the header and the end need not be asked for again. */
+static int store_fed(struct stream *s)
+{
+	const struct codec_ops *ops = s->fetch->opt.codec->ops;
+	const void *plain;
+	uint64_t idx;
+	size_t len;
+	int rc = 0;
+
+	while (rc == 0 && ops->reader_take(s->reader, &idx, &plain, &len) == 1)
+		rc = content_store_chunk(s->content, s->base.base_etag, idx,
+		                         plain, len);
+	return rc;
+}
+
 static unsigned ranges_now(struct stream *s)
 {
 	unsigned n;
@@ -282,24 +340,32 @@ static int make_ready(struct stream *s)
 {
 	const struct codec_ops *ops = s->fetch->opt.codec->ops;
 	uint64_t off, len;
+	unsigned i;
 	int rc;
 
 	if (s->ready)
 		return 1;
 	if (!s->reader) {
-		rc = ops->reader_new(s->fetch->opt.codec, s->base.base_size,
-		                     &s->reader);
+		rc = new_reader(s);
 		if (rc < 0)
 			return rc;
 	}
 	if (ranges_now(s))
 		return 0;
-	rc = ops->reader_needs(s->reader, &off, &len);
+	for (i = 0; (rc = ops->reader_needs(s->reader, i, &off, &len)) == 1;
+	     i++) {
+		rc = fetch_start_meta(s, off, len);
+		if (rc < 0)
+			return rc;
+	}
+	if (rc < 0 || i)
+		return rc;
+	note_size(s);
+	rc = note_bond(s);
+	if (rc == 0)
+		rc = store_fed(s);
 	if (rc < 0)
 		return rc;
-	if (rc == 1)
-		return fetch_start_meta(s, off, len);
-	note_size(s);
 	s->ready = true;
 	return 1;
 }

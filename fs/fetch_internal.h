@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "fs/cfile.h"
+#include "fs/codec.h"
 #include "fs/fetch.h"
 #include "net/http.h"
 
@@ -59,6 +60,7 @@ struct stream {
 	char etag[NODE_ETAG_MAX + 1]; /* of the download; base.base_etag guards
 	                               * the content */
 	struct codec_reader *reader;  /* the pump's until ready */
+	struct codec_bond known;      /* of the item's versions, before */
 	bool ready;
 	struct download *download;
 	struct fetch_wait *waits;

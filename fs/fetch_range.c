@@ -208,13 +208,12 @@ static void work_meta(void *arg)
 	struct range *r = arg;
 	struct stream *s = r->stream;
 	struct fetch *f = s->fetch;
-	int rc = ops_of(s)->reader_feed(s->reader, r->at, r->buf, r->len);
+	const char *why = "damaged";
+	int rc = ops_of(s)->reader_feed(s->reader, r->at, r->buf, r->len, &why);
 
 	if (rc < 0) {
-		log_error("fetch ino=%" PRIu64 ": %s", s->base.ino,
-		          rc == -EACCES
-		                  ? "not sealed for this device's keys"
-		                  : "the content is damaged on the server");
+		log_error("fetch ino=%" PRIu64 " id=%s: %s", s->base.ino,
+		          s->base.base_id, why);
 		fetch_range_ended(s, rc == -EBADMSG ? -EIO : rc);
 	}
 	lock_take(&f->lock, LOCK_LEAF);

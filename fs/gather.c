@@ -4,10 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/bond.h"
 #include "fs/cfile.h"
 #include "fs/content.h"
 #include "fs/db.h"
 #include "fs/ledger.h"
+#include "fs/naming.h"
 #include "fs/seen.h"
 #include "fs/store.h"
 #include "fs/tree.h"
@@ -62,12 +64,28 @@ static bool is_sent(const struct codec *codec, const struct node *n)
 	       codec->ops->keeps_attributes;
 }
 
+/* Vault: is it only the attributes that s_name says otherwise? */
+static bool is_attrs_only(const struct gather *g, const struct plan_view *v,
+                          struct node *tmp)
+{
+	char target[4096];
+
+	if (!g->codec->ops->keeps_attributes || !node_on_server(&v->n) ||
+	    v->n.parent != v->n.s_parent)
+		return false;
+	*tmp = v->n;
+	return g->codec->ops->open_name(g->codec, v->n.s_name, tmp, target) ==
+	               0 &&
+	       (!strcmp(tmp->name, v->n.name) || v->n.flags & NODE_ALIAS);
+}
+
 /* The name its local state asks for; in.want_name NULL and why, if none. */
-static void gather_name(const struct gather *g, struct plan_view *v)
+static void gather_name(const struct gather *g, struct db *db,
+                        struct plan_view *v)
 {
 	v->in.name_why = "the name can't be held there";
-	v->in.name_rc = g->codec->ops->seal_name(g->codec, &v->n, v->want_name,
-	                                         &v->in.name_why);
+	v->in.name_rc =
+		naming_seal(g->codec, db, &v->n, v->want_name, &v->in.name_why);
 	v->in.want_name = v->in.name_rc == 0 ? v->want_name : NULL;
 }
 
@@ -146,7 +164,8 @@ static int gather_linked(const struct gather *g, struct db *db,
 
 	if (!tmp)
 		return -ENOMEM;
-	gather_name(g, v);
+	gather_name(g, db, v);
+	v->in.attrs_only = is_attrs_only(g, v, tmp);
 	rc = node_get(db, v->n.parent, tmp);
 	if (rc == 0) {
 		v->in.parent_there = node_on_server(tmp);
@@ -224,7 +243,7 @@ static int gather_wanted(const struct gather *g, struct db *db,
 		return 0;
 	if (rc < 0)
 		return rc;
-	if (g->codec->ops->seal_name(g->codec, tmp, want, &why) < 0 ||
+	if (naming_seal(g->codec, db, tmp, want, &why) < 0 ||
 	    strcmp(want, v->n.s_name) != 0)
 		return 0;
 	return gather_other(db, tmp, &v->in.wanted);
@@ -278,6 +297,18 @@ static int gather_whole(const struct gather *g, struct db *db,
 	return rc < 0 ? rc : 0;
 }
 
+static int gather_bond(const struct gather *g, struct db *db,
+                       struct plan_view *v)
+{
+	memset(&v->bond, 0, sizeof(v->bond));
+	if (!g->codec->ops->header_size || !node_on_server(&v->n))
+		return 0;
+	v->in.header_wanted = true;
+	if (bond_get(db, v->n.s_id, &v->bond) == 0 && v->bond.known)
+		v->in.header_wanted = false;
+	return 0;
+}
+
 int gather_plan(const struct gather *g, struct db *db, uint64_t ino,
                 struct plan_view *v)
 {
@@ -295,9 +326,12 @@ int gather_plan(const struct gather *g, struct db *db, uint64_t ino,
 		rc = gather_linked(g, db, v);
 	else if (rc == 0)
 		rc = gather_unlinked(g, db, v);
-	if (rc == 0 && node_is_file(&v->n) && v->n.parent &&
-	    plan_content_differs(&v->n))
+	v->in.whole = !node_is_file(&v->n);
+	if (rc == 0 && v->n.parent && plan_content_differs(&v->n)) {
 		rc = gather_whole(g, db, &v->n, &v->in.whole);
+		if (rc == 0)
+			rc = gather_bond(g, db, v);
+	}
 	if (rc == 0 && g->tree) {
 		struct tree_use use;
 
@@ -345,21 +379,52 @@ static void gather_shown(const struct gather *g, const struct item *r,
 	if (!r->name[0])
 		return;
 	rc = g->codec->ops->open_name(g->codec, r->name, &v->shown, v->target);
-	if (rc == 0)
+	if (rc < 0) {
+		v->in.hidden = g->codec->ops->authenticates;
+		v->in.alias = true;
+		names_alias(r->name, r->id, v->shown.name,
+		            sizeof(v->shown.name));
+	}
+	naming_twin(v->shown.name, r->id, v->alias);
+}
+
+/* Vault: the fields of the name, each for itself. */
+static void gather_fields(const struct gather *g, const struct item *r,
+                          struct merge_view *v)
+{
+	struct merge_in *in = &v->in;
+	char target[4096];
+
+	if (!g->codec->ops->keeps_attributes || r->deleted)
 		return;
-	v->in.hidden = g->codec->ops->authenticates;
-	v->in.alias = true;
-	names_alias(r->name, r->id, v->shown.name, sizeof(v->shown.name));
+	in->by_field = true;
+	v->base = v->n;
+	v->base.mtime = v->n.s_mtime;
+	v->base.mode = node_is_dir(&v->n) ? 0040755 : 0100644;
+	if (g->codec->ops->open_name(g->codec, v->n.s_name, &v->base, target) <
+	    0) {
+		/* A temporary name, or one a stranger gave: ours is wanted. */
+		in->name_here = !(v->n.flags & NODE_ALIAS);
+		in->name_there = !in->hidden && v->n.flags & NODE_ALIAS;
+		return;
+	}
+	in->name_here = !(v->n.flags & NODE_ALIAS) &&
+	                strcmp(v->n.name, v->base.name) != 0;
+	if (in->hidden)
+		return; /* renamed by a stranger: shown as before */
+	in->name_there = strcmp(v->shown.name, v->base.name) != 0;
+	in->attrs = merge_attrs(&v->base, &v->shown, &v->n);
 }
 
 static int gather_known(const struct gather *g, struct db *db,
-                        struct merge_view *v)
+                        const struct item *r, struct merge_view *v)
 {
 	struct tree_use use = { 0 };
 	const char *why;
 	int rc;
 
-	if (g->codec->ops->seal_name(g->codec, &v->n, v->want_name, &why) == 0)
+	gather_fields(g, r, v);
+	if (naming_seal(g->codec, db, &v->n, v->want_name, &why) == 0)
 		v->in.want_name = v->want_name;
 	rc = attempt_is_for(db, v->n.s_id);
 	if (rc < 0)
@@ -441,6 +506,31 @@ static int compare_content(const struct gather *g, const struct item *r,
 	return buf ? 0 : -ENOMEM;
 }
 
+/* Vault: does `at` lie there under that plain name, too? All devices show the
+ * same one of two under it: the one created first. */
+static void gather_twin(const struct gather *g, const struct item *r,
+                        struct merge_view *v)
+{
+	const struct node *at = &v->at;
+	struct node *named;
+	char target[4096];
+
+	if (!g->codec->ops->keeps_attributes || !node_on_server(at) ||
+	    at->s_parent != v->in.parent || at->flags & NODE_ASIDE)
+		return;
+	named = malloc(sizeof(*named));
+	if (!named)
+		return;
+	*named = *at;
+	v->in.at_twin = g->codec->ops->open_name(g->codec, at->s_name, named,
+	                                         target) == 0 &&
+	                !strcmp(named->name, at->name);
+	free(named);
+	v->in.at_first = at->s_created != r->created
+	                         ? at->s_created < r->created
+	                         : strcmp(at->s_id, r->id) < 0;
+}
+
 /* Two that changed places there wait for each other. */
 static int gather_left(struct db *db, struct merge_view *v)
 {
@@ -480,6 +570,7 @@ static int gather_at(const struct gather *g, struct db *db,
 		tree_get_use(g->tree, v->at.ino, &use);
 	v->in.at_writers = use.writers;
 	if (node_on_server(&v->at)) {
+		gather_twin(g, r, v);
 		rc = gather_left(db, v);
 		if (rc < 0)
 			return rc;
@@ -528,7 +619,7 @@ int gather_merge(const struct gather *g, struct db *db, const struct item *r,
 	rc = node_get_by_id(db, r->id, &v->n);
 	if (rc == 0) {
 		v->in.n = &v->n;
-		rc = gather_known(g, db, v);
+		rc = gather_known(g, db, r, v);
 	} else if (rc == -ENOENT) {
 		rc = 0;
 	}

@@ -33,6 +33,7 @@ struct plan_view {
 	struct attempt *attempt; /* a buffer; valid if in.attempt.open */
 	char want_name[NODE_REMOTE_MAX + 1];
 	char parent_id[NODE_ID_MAX + 1]; /* of the folder it is in here */
+	struct codec_bond bond;          /* of what its item holds; vault */
 	struct plan_in in; /* ring, attempt.running, hurry, now_ms, quiet_ms,
 	                    * max_age_ms are the caller's */
 };
@@ -49,9 +50,11 @@ int gather_plan(const struct gather *g, struct db *db, uint64_t ino,
 struct merge_view {
 	struct node n, at, parent;
 	char want_name[NODE_REMOTE_MAX + 1];
-	struct node shown;  /* what the name says: name, and in a vault mode,
-	                     * owner, times */
-	char target[4096];  /* of a symlink whose name carries it */
+	struct node shown; /* what the name says: name, and in a vault mode,
+	                    * owner, times */
+	char target[4096]; /* of a symlink whose name carries it */
+	struct node base;  /* vault: what the synced name says */
+	char alias[NODE_NAME_MAX + 1]; /* how r is shown beside a twin */
 	struct merge_in in; /* last, looked are the caller's and come first */
 };
 

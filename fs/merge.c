@@ -36,9 +36,33 @@ static bool name_changed_here(const struct merge_in *in)
 {
 	const struct node *n = in->n;
 
-	if (n->flags & NODE_ALIAS)
-		return false;
+	if (in->by_field)
+		return in->name_here;
 	return !in->want_name || strcmp(in->want_name, n->s_name) != 0;
+}
+
+static bool name_changed_there(const struct merge_in *in)
+{
+	if (in->by_field)
+		return in->name_there;
+	return strcmp(in->r->name, in->n->s_name) != 0;
+}
+
+unsigned merge_attrs(const struct node *base, const struct node *there,
+                     const struct node *here)
+{
+	unsigned follow = 0;
+
+	if (there->mode != base->mode && here->mode == base->mode)
+		follow |= MERGE_MODE;
+	if (there->uid != base->uid && here->uid == base->uid)
+		follow |= MERGE_UID;
+	if (there->gid != base->gid && here->gid == base->gid)
+		follow |= MERGE_GID;
+	if (there->mtime != base->mtime && !node_is_dir(here) &&
+	    (here->mtime == base->mtime || there->mtime > here->mtime))
+		follow |= MERGE_MTIME;
+	return follow;
 }
 
 unsigned merge_target(const struct merge_in *in)
@@ -51,8 +75,7 @@ unsigned merge_target(const struct merge_in *in)
 	if (in->parent != n->s_parent && n->parent == n->s_parent &&
 	    !in->parent_below)
 		ops |= MERGE_PARENT;
-	if ((strcmp(in->r->name, n->s_name) != 0 ||
-	     (ops && n->flags & NODE_ALIAS)) &&
+	if ((name_changed_there(in) || (ops && n->flags & NODE_ALIAS)) &&
 	    !name_changed_here(in) && !plan_is_aside_name(in->r->name))
 		ops |= MERGE_NAME;
 	return ops;
@@ -88,13 +111,17 @@ static struct merge_out merge_gone(const struct merge_in *in)
 static struct merge_out make_room(const struct merge_in *in, unsigned ops)
 {
 	const struct node *at = in->at;
-	bool there_too = node_on_server(at) && at->s_parent == in->parent &&
-	                 !strcmp(at->s_name, in->r->name);
+	bool there_too = in->at_twin ||
+	                 (node_on_server(at) && at->s_parent == in->parent &&
+	                  !strcmp(at->s_name, in->r->name));
 
 	if (in->at_writers && !node_on_server(at) && !in->last)
 		return say(MERGE_PARK);
 	if (node_on_server(at) && !in->last)
 		return say(MERGE_PARK); /* its own news may still come */
+	if (in->at_twin && !in->at_left)
+		return apply(ops |
+		             (in->at_first ? MERGE_ALIAS : MERGE_AT_ALIAS));
 	if (there_too)
 		return in->at_left ? apply(MERGE_AT_ALIAS | ops)
 		                   : say(MERGE_LOOK_AT);
@@ -180,9 +207,11 @@ static struct merge_out merge_known(const struct merge_in *in)
 		out = merge_version(in);
 		if (out.verdict != MERGE_APPLY || out.ops & MERGE_SPLIT)
 			return out;
-	} else if (node_is_file(n) && !plan_times_differ(n)) {
+	} else if (!in->by_field && node_is_file(n) && !plan_times_differ(n)) {
 		out.ops |= MERGE_TIMES;
 	}
+	if (in->attrs)
+		out.ops |= MERGE_ATTRS;
 	if (!n->parent && !(out.ops & MERGE_RELINK))
 		return apply(MERGE_SYNCED | MERGE_DIRTY);
 	follow = merge_target(in);

@@ -33,6 +33,14 @@
  * comes an item whose delete we don't know | look at that item first its folder
  * was unlinked here       | the folder comes back with it
  *
+ * vault: two items of one plain name  | both are shown: the one created first
+ * (two devices made them)             | (then: smaller id) has the name, the
+ *                                     | other an alias, until a person
+ *                                     | resolves it; all devices agree
+ *
+ * vault: name, mode, owner, group and time are merged each for itself, and a
+ * difference in them never makes a copy.
+ *
  * moved there into what lies below it here (two devices made a ring): here
  * wins, the planner moves it back out.
  *
@@ -85,6 +93,9 @@ enum merge_op {
 	                          * lies in it there, as deleted; then UNLINK if
 	                          * nothing is left in it, else DETACH */
 	MERGE_DIRTY = 1 << 14,   /* here still differs: wake the planner */
+	MERGE_ATTRS = 1 << 16,   /* local attributes follow (merge_in.attrs) */
+	MERGE_ALIAS = 1 << 17,   /* r is shown by its alias: a twin has the
+	                          * name */
 };
 
 struct merge_in {
@@ -98,6 +109,11 @@ struct merge_in {
 	bool n_attempt;        /* n has an open attempt */
 	bool writers;          /* n is open for writing */
 	bool whole;            /* all of n's content is here */
+	/* Vault: names carry attributes, and each field is merged for itself.
+	 */
+	bool by_field;
+	bool name_here, name_there; /* the plain name differs from the synced */
+	unsigned attrs;             /* enum merge_attr: follow there */
 	bool past_tag; /* r's tag is one the item had before a write of ours, or
 	                * we deleted the item */
 
@@ -113,8 +129,11 @@ struct merge_in {
 	/* Linked here where r would go (see merge_target()), not n itself. */
 	const struct node *at;
 	bool at_writers;
-	bool at_left; /* fs/seen has it at another place */
-	bool at_same; /* same content as r */
+	bool at_left;  /* fs/seen has it at another place */
+	bool at_same;  /* same content as r */
+	bool at_twin;  /* vault: it lies in that folder there under the same
+	                * plain name */
+	bool at_first; /* ...and keeps it: r is shown by an alias */
 };
 
 struct merge_out {
@@ -123,6 +142,18 @@ struct merge_out {
 };
 
 struct merge_out merge_next(const struct merge_in *in);
+
+/* Which attributes follow there: those changed there and not here; of two
+ * times the later (design: "Vault"). `base` and `there` are what the names
+ * say. */
+enum merge_attr {
+	MERGE_MODE = 1 << 0,
+	MERGE_UID = 1 << 1,
+	MERGE_GID = 1 << 2,
+	MERGE_MTIME = 1 << 3,
+};
+unsigned merge_attrs(const struct node *base, const struct node *there,
+                     const struct node *here);
 
 /* What changed there, against the synced state. */
 bool merge_content_changed(const struct merge_in *in);

@@ -5,15 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/bond.h"
 #include "fs/cfile.h"
 #include "fs/content.h"
 #include "fs/db.h"
 #include "fs/ledger.h"
-#include "fs/ledger.h"
+#include "fs/naming.h"
 #include "fs/remote.h"
 #include "fs/store.h"
 #include "fs/tree.h"
-#include "net/clock.h"
 #include "net/clock.h"
 #include "net/log.h"
 
@@ -48,31 +48,6 @@ static int end(struct edit *x, int rc)
 {
 	rc = tree_edit_end(x->e, rc);
 	free(x->n);
-	return rc;
-}
-
-/* What the service confirmed, kept for ever under the item's id: feeds lag, and
- * what they bring later is known as ours by it. */
-static int note_ledger(struct db *db, const struct node *n,
-                       enum ledger_what what, const struct item *it)
-{
-	struct ledger_entry *e = calloc(1, sizeof(*e));
-	int rc;
-
-	if (!e)
-		return -ENOMEM;
-	e->time = clock_real_ns();
-	e->what = what;
-	memcpy(e->id, it->id, sizeof(e->id));
-	memcpy(e->etag, it->etag, sizeof(e->etag));
-	e->size = it->size;
-	e->plain_size = n->s_len;
-	e->has_hash = it->has_hash;
-	memcpy(e->hash, it->hash, sizeof(e->hash));
-	if (node_path(db, n->ino, e->path, sizeof(e->path)) < 0)
-		e->path[0] = '\0';
-	rc = ledger_add(db, e);
-	free(e);
 	return rc;
 }
 
@@ -122,7 +97,9 @@ static uint64_t folder_of(struct db *db, const struct item *it, uint64_t parent)
 	return parent;
 }
 
-/* In the transaction, after the row: what the service confirmed of it. */
+/* In the transaction, after the row: what the service confirmed of it, kept
+ * for ever under the item's id. Feeds lag, and what they bring later is known
+ * as ours by it. */
 static int note_in_ledger(struct db *db, enum ledger_what what,
                           const struct node *n, const struct item *it)
 {
@@ -153,7 +130,7 @@ static int note_in_ledger(struct db *db, enum ledger_what what,
 /* The service may have given another name than the one sent (trailing dots
  * stripped): then that is how the item is called, and ours how it is shown;
  * unless ours is another one by now, which is sent next. */
-static void note_alias(const struct outcome *o, struct node *n,
+static void note_alias(const struct outcome *o, struct db *db, struct node *n,
                        const char *sent)
 {
 	char want[NODE_REMOTE_MAX + 1];
@@ -161,7 +138,7 @@ static void note_alias(const struct outcome *o, struct node *n,
 
 	if (!strcmp(sent, n->s_name) || n->s_parent != n->parent)
 		return;
-	if (o->gather.codec->ops->seal_name(o->gather.codec, n, want, &why) < 0)
+	if (naming_seal(o->gather.codec, db, n, want, &why) < 0)
 		return;
 	if (!strcmp(want, sent)) {
 		log_warn("name ino=%" PRIu64 " sent=\"%s\" stored=\"%s\"",
@@ -224,20 +201,14 @@ static int note_sent(const struct sent *s, struct db *db, struct cfile *row)
 		}
 		n->flags |= NODE_DIRTY;
 		if (a->op == ATTEMPT_CREATE)
-			note_alias(s->o, n, a->name);
+			note_alias(s->o, db, n, a->name);
 		rc = node_update(db, n);
-		if (rc == 0)
-			rc = note_ledger(db, n,
-			                 a->op == ATTEMPT_CREATE
-			                         ? LEDGER_CREATED
-			                         : LEDGER_CONTENT,
-			                 it);
 		if (rc == 0)
 			rc = note_in_ledger(db,
 			                    a->op == ATTEMPT_CREATE
 			                            ? LEDGER_CREATED
 			                            : LEDGER_CONTENT,
-			                    n, s->it);
+			                    n, it);
 	} else if (rc == -ENOENT) {
 		rc = 0; /* forgotten meanwhile; the feed will tell of it */
 	}
@@ -248,6 +219,8 @@ static int note_sent(const struct sent *s, struct db *db, struct cfile *row)
 		memcpy(row->base_etag, s->it->etag, sizeof(row->base_etag));
 		row->base_size = s->it->size;
 	}
+	if (rc == 0)
+		rc = bond_put(db, s->it->id, &a->seed.bond);
 	if (rc == 0)
 		rc = attempt_delete(db, a->aid);
 	free(it);
@@ -333,7 +306,7 @@ int outcome_moved(const struct outcome *o, uint64_t ino, uint64_t parent,
 	else
 		x.n->flags &= ~(uint32_t)NODE_ASIDE;
 	if (!aside)
-		note_alias(o, x.n, sent);
+		note_alias(o, x.db, x.n, sent);
 	rc = node_update(x.db, x.n);
 	if (rc == 0)
 		rc = note_in_ledger(x.db, LEDGER_MOVED, x.n, it);
@@ -373,8 +346,6 @@ int outcome_deleted(const struct outcome *o, uint64_t ino)
 		return rc == -ENOENT ? 0 : rc;
 	if (node_is_dir(x.n))
 		rc = each_below(x.db, ino, &f);
-	if (rc == 0)
-		rc = ledger_add_deleted(x.db, ino, clock_real_ns());
 	if (rc == 0)
 		rc = ledger_add_deleted(x.db, ino, clock_real_ns());
 	if (rc == 0)

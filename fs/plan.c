@@ -13,10 +13,7 @@ bool plan_is_aside_name(const char *remote)
 
 bool plan_place_differs(const struct node *n, const char *want_name)
 {
-	if (n->s_parent != n->parent)
-		return true;
-	/* An alias is how we show a name, not a wish for another one. */
-	return !(n->flags & NODE_ALIAS) && strcmp(n->s_name, want_name) != 0;
+	return n->s_parent != n->parent || strcmp(n->s_name, want_name) != 0;
 }
 
 bool plan_content_differs(const struct node *n)
@@ -107,8 +104,7 @@ static struct plan_out plan_sendable(const struct plan_in *in)
 
 	/* What replaces a former version whole is not sent half done, however
 	 * long it takes; only if its writer seems to have stopped. */
-	if (in->writers && in->n->flags & NODE_FRESH &&
-	    node_on_server(in->n))
+	if (in->writers && in->n->flags & NODE_FRESH && node_on_server(in->n))
 		age = quiet;
 	if (!in->whole)
 		return say(PLAN_WAIT_WHOLE);
@@ -151,18 +147,41 @@ static struct plan_out plan_place(const struct plan_in *in)
 	return say(PLAN_MOVE);
 }
 
+/* Only what rides along with the name: after the content, with which it
+ * changes, and not with every call that sets some of it. */
+static struct plan_out plan_attrs(const struct plan_in *in)
+{
+	int64_t since =
+		in->wrote_ms > in->dirty_ms ? in->wrote_ms : in->dirty_ms;
+	int64_t quiet = in->now_ms - since;
+
+	if (since && !in->hurry && quiet < in->quiet_ms)
+		return wait_time(in->quiet_ms - quiet);
+	return plan_place(in);
+}
+
+static struct plan_out plan_content(const struct plan_in *in)
+{
+	struct plan_out out = plan_sendable(in);
+
+	if (out.action == PLAN_CREATE)
+		out.action =
+			in->header_wanted ? PLAN_READ_HEADER : PLAN_REPLACE;
+	return out;
+}
+
 static struct plan_out plan_known(const struct plan_in *in)
 {
-	struct plan_out out;
+	bool content = plan_content_differs(in->n);
 
-	if (plan_place_differs(in->n, in->want_name))
-		return plan_place(in);
-	if (plan_content_differs(in->n)) {
-		out = plan_sendable(in);
-		if (out.action == PLAN_CREATE)
-			out.action = PLAN_REPLACE;
-		return out;
+	if (plan_place_differs(in->n, in->want_name)) {
+		if (!in->attrs_only)
+			return plan_place(in);
+		if (!content)
+			return plan_attrs(in);
 	}
+	if (content)
+		return plan_content(in);
 	if (in->sets_times && plan_times_differ(in->n))
 		return say(PLAN_MOVE);
 	return say(PLAN_CLEAN);
@@ -204,6 +223,7 @@ const char *plan_action_name(enum plan_action a)
 		[PLAN_MKDIR] = "mkdir",
 		[PLAN_CREATE] = "create",
 		[PLAN_REPLACE] = "replace",
+		[PLAN_READ_HEADER] = "read-header",
 		[PLAN_MOVE] = "move",
 		[PLAN_ASIDE] = "aside",
 		[PLAN_DELETE] = "delete",

@@ -36,7 +36,9 @@
  *	    new parent not there                   -> WAIT_NODE parent
  *	    new parent lies below it there         -> WAIT_NODE what must go
  *first name held by another node of ours      -> WAIT_NODE it else -> MOVE
- *	  content differs, sendable                -> REPLACE
+ *	    (differs in attributes only: after the content)
+ *	  content differs, sendable                -> REPLACE, in a vault after
+ *	                                              READ_HEADER if need be
  *	  only times differ, and they can be set   -> MOVE (times only)
  *	  equal                                    -> CLEAN
  *
@@ -67,10 +69,12 @@ enum plan_action {
 	PLAN_ABANDON,    /* end the open attempt, look how it ended */
 	PLAN_ADOPT,      /* take over the item of unlinked node `on` */
 	PLAN_MKDIR,
-	PLAN_CREATE,  /* a new item with this content */
-	PLAN_REPLACE, /* new content for the item */
-	PLAN_MOVE,    /* name, parent, times of the item */
-	PLAN_ASIDE,   /* rename the item to a temporary name */
+	PLAN_CREATE,      /* a new item with this content */
+	PLAN_REPLACE,     /* new content for the item */
+	PLAN_READ_HEADER, /* first the header of what is there: the version
+	                   * that follows it builds on it (vault) */
+	PLAN_MOVE,        /* name, parent, times of the item */
+	PLAN_ASIDE,       /* rename the item to a temporary name */
 	PLAN_DELETE,
 };
 
@@ -103,6 +107,9 @@ struct plan_in {
 	int name_rc;           /* ...can't be, because */
 	const char *name_why;
 	bool sets_times; /* a change of mtime alone is sent */
+	bool attrs_only; /* vault: want_name and s_name are one plain name with
+	                  * different attributes */
+	bool header_wanted; /* vault: nothing is known of the item's versions */
 
 	/* linked: the folder it is in here */
 	bool parent_there;

@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "fs/db.h"
+#include "fs/naming.h"
 #include "fs/plan.h"
 #include "fs/store.h"
 #include "fs/tree.h"
@@ -56,37 +58,13 @@ void remote_clear_synced(struct node *n)
 
 /* ---- names --------------------------------------------------------------- */
 
-/* `stem` cut so that it and `tail` fit, at the start of a character. */
-static void join_name(char out[NODE_NAME_MAX + 1], const char *stem,
-                      size_t stem_len, const char *tail)
-{
-	size_t room = NODE_NAME_MAX - strlen(tail);
-
-	if (stem_len > room) {
-		stem_len = room;
-		while (stem_len && (stem[stem_len] & 0xc0) == 0x80)
-			stem_len--;
-	}
-	memcpy(out, stem, stem_len);
-	strcpy(out + stem_len, tail);
-}
-
-static const char *find_extension(const char *name)
-{
-	const char *dot = strrchr(name, '.');
-
-	return dot && dot != name && strlen(dot) <= 16 ? dot
-	                                               : name + strlen(name);
-}
-
 /* "NAME (conflict HOST DATE).EXT", with a number if that is taken too. */
 static int conflict_name(const struct remote *r, struct db *db, uint64_t parent,
                          const char *name, char out[NODE_NAME_MAX + 1])
 {
 	struct timespec ts = clock_ns_to_timespec(clock_real_ns());
-	const char *ext = find_extension(name);
 	struct node *taken = malloc(sizeof(*taken));
-	char tail[160], date[32] = "";
+	char mark[160], date[32] = "";
 	struct tm tm;
 	int rc = 0;
 
@@ -96,12 +74,12 @@ static int conflict_name(const struct remote *r, struct db *db, uint64_t parent,
 		strftime(date, sizeof(date), "%Y-%m-%d %H%M%S", &tm);
 	for (unsigned i = 1; rc == 0 && i < 10000; i++) {
 		if (i == 1)
-			snprintf(tail, sizeof(tail), " (conflict %s %s)%s",
-			         r->host, date, ext);
+			snprintf(mark, sizeof(mark), " (conflict %s %s)",
+			         r->host, date);
 		else
-			snprintf(tail, sizeof(tail), " (conflict %s %s %u)%s",
-			         r->host, date, i, ext);
-		join_name(out, name, (size_t)(ext - name), tail);
+			snprintf(mark, sizeof(mark), " (conflict %s %s %u)",
+			         r->host, date, i);
+		naming_mark(name, mark, out);
 		rc = node_get_child(db, parent, out, taken);
 	}
 	free(taken);
@@ -154,7 +132,10 @@ static int place_alias(struct remote *r, struct tree_edit *e, struct db *db,
 	char name[NODE_NAME_MAX + 1];
 	int rc;
 
-	names_alias(n->name, n->s_id, name, sizeof(name));
+	if (r->gather.codec->ops->keeps_attributes)
+		naming_twin(n->name, n->s_id, name);
+	else
+		names_alias(n->name, n->s_id, name, sizeof(name));
 	rc = place(r, e, db, n, n->parent, name);
 	return rc < 0 ? rc : node_set_flags(db, n->ino, NODE_ALIAS, 0);
 }
@@ -214,8 +195,35 @@ static int clear_place(struct remote *r, struct tree_edit *e, struct db *db,
 	return rc;
 }
 
+static void fill_new(const struct remote *r, struct node *n,
+                     const struct merge_view *v, unsigned ops)
+{
+	const struct item *it = v->in.r;
+
+	if (!r->gather.codec->ops->keeps_attributes) {
+		n->uid = r->uid;
+		n->gid = r->gid;
+	}
+	n->parent = v->in.parent;
+	n->atime = n->mtime;
+	n->ctime = it->created ? it->created : n->mtime;
+	n->gen = n->s_gen = 1;
+	remote_set_synced(&r->gather, n, it, n->parent);
+	n->size = v->target[0] ? strlen(v->target) : n->s_len;
+	if (v->in.alias)
+		n->flags |= NODE_ALIAS;
+	if (ops & MERGE_ALIAS) {
+		strcpy(n->name, v->alias);
+		n->flags |= NODE_ALIAS;
+	}
+	if (it->kind == ITEM_FOLDER)
+		n->flags |= NODE_UNLISTED;
+	if (it->kind == ITEM_OTHER)
+		n->flags |= NODE_FOREIGN;
+}
+
 static int insert(struct remote *r, struct tree_edit *e, struct db *db,
-                  const struct merge_view *v)
+                  const struct merge_view *v, unsigned ops)
 {
 	const struct item *it = v->in.r;
 	struct node *n = malloc(sizeof(*n));
@@ -226,20 +234,7 @@ static int insert(struct remote *r, struct tree_edit *e, struct db *db,
 		return -ENOMEM;
 	*n = v->shown;
 	n->ino = store_next_ino(r->store);
-	n->uid = r->uid;
-	n->gid = r->gid;
-	n->parent = v->in.parent;
-	n->atime = n->mtime;
-	n->ctime = it->created ? it->created : n->mtime;
-	n->gen = n->s_gen = 1;
-	remote_set_synced(&r->gather, n, it, n->parent);
-	n->size = n->s_len;
-	if (v->in.alias)
-		n->flags |= NODE_ALIAS;
-	if (it->kind == ITEM_FOLDER)
-		n->flags |= NODE_UNLISTED;
-	if (it->kind == ITEM_OTHER)
-		n->flags |= NODE_FOREIGN;
+	fill_new(r, n, v, ops);
 	rc = gather_fold(r->gather.codec, n->name, &fold);
 	if (rc == 0)
 		rc = node_insert(db, n, fold);
@@ -306,7 +301,7 @@ static int split(struct remote *r, struct tree_edit *e, struct db *db,
 		rc = node_update(db, n);
 	}
 	free(n);
-	return rc < 0 ? rc : insert(r, e, db, v);
+	return rc < 0 ? rc : insert(r, e, db, v, 0);
 }
 
 static void take_version(struct tree_edit *e, const struct merge_view *v,
@@ -318,7 +313,7 @@ static void take_version(struct tree_edit *e, const struct merge_view *v,
 	n->size = n->s_len;
 	n->gen++;
 	n->s_gen = n->gen;
-	n->mtime = v->in.r->mtime;
+	n->mtime = v->shown.mtime; /* the item's, or what its name says */
 	n->ctime = clock_real_ns();
 	tree_edit_version(e, n->ino);
 }
@@ -398,6 +393,24 @@ static int gone_tree(struct remote *r, struct tree_edit *e, struct db *db,
 	return rc;
 }
 
+static void take_attrs(struct tree_edit *e, const struct merge_view *v,
+                       struct node *n)
+{
+	const struct node *there = &v->shown;
+	unsigned attrs = v->in.attrs;
+
+	if (attrs & MERGE_MODE)
+		n->mode = (n->mode & S_IFMT) | (there->mode & 07777);
+	if (attrs & MERGE_UID)
+		n->uid = there->uid;
+	if (attrs & MERGE_GID)
+		n->gid = there->gid;
+	if (attrs & MERGE_MTIME)
+		n->mtime = there->mtime;
+	n->ctime = clock_real_ns();
+	tree_edit_attr(e, n->ino);
+}
+
 /* ---- all of it ----------------------------------------------------------- */
 
 static int apply_node(struct remote *r, struct tree_edit *e, struct db *db,
@@ -405,7 +418,9 @@ static int apply_node(struct remote *r, struct tree_edit *e, struct db *db,
 {
 	const struct item *it = v->in.r;
 	uint64_t parent = ops & MERGE_PARENT ? v->in.parent : n->parent;
-	const char *name = ops & MERGE_NAME ? v->shown.name : n->name;
+	const char *name = ops & MERGE_ALIAS  ? v->alias
+	                   : ops & MERGE_NAME ? v->shown.name
+	                                      : n->name;
 	int rc = 0;
 
 	if (ops & MERGE_RELINK) {
@@ -421,6 +436,8 @@ static int apply_node(struct remote *r, struct tree_edit *e, struct db *db,
 		n->mtime = it->mtime;
 		tree_edit_attr(e, n->ino);
 	}
+	if (ops & MERGE_ATTRS)
+		take_attrs(e, v, n);
 	if (ops & MERGE_DETACH) {
 		remote_clear_synced(n);
 		n->flags |= NODE_DIRTY;
@@ -429,7 +446,7 @@ static int apply_node(struct remote *r, struct tree_edit *e, struct db *db,
 		n->flags |= NODE_DIRTY;
 	if (ops & MERGE_NAME) {
 		n->flags &= ~(uint32_t)NODE_ALIAS;
-		n->flags |= v->in.alias ? NODE_ALIAS : 0;
+		n->flags |= v->in.alias || ops & MERGE_ALIAS ? NODE_ALIAS : 0;
 	}
 	rc = node_update(db, n);
 	if (rc == 0 && ops & MERGE_UNLINK)
@@ -462,7 +479,7 @@ int remote_apply_ops(struct remote *r, struct tree_edit *e, struct db *db,
 	if (rc < 0)
 		return rc;
 	if (ops & MERGE_INSERT)
-		return insert(r, e, db, v);
+		return insert(r, e, db, v, ops);
 	if (ops & MERGE_ADOPT_AT)
 		return adopt_at(r, e, db, v);
 	if (ops & MERGE_SPLIT)

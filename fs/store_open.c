@@ -21,7 +21,12 @@
  *   starting          1 until the file has followed
  *   rolled_back       1 until what an older copy must not do is dropped
  * and those the engine keeps (fs/engine.c): drive, folder, links, rounds. */
-static const char schema_sql[] =
+#define BOND                                                                   \
+	"CREATE TABLE bond("                                                   \
+	" id TEXT PRIMARY KEY, file_id BLOB NOT NULL,"                         \
+	" version INTEGER NOT NULL, mac BLOB NOT NULL) WITHOUT ROWID;"
+
+static const char schema_sql[] = BOND
 	"CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
 	"CREATE TABLE node("
 	" ino INTEGER PRIMARY KEY, flags INTEGER NOT NULL,"
@@ -63,7 +68,8 @@ static const char schema_sql[] =
 	" state INTEGER NOT NULL, cid INTEGER, gen INTEGER, parent INTEGER,"
 	" parent_id TEXT, name TEXT, item_id TEXT, etag TEXT, mtime INTEGER,"
 	" size INTEGER, plain_size INTEGER, hash BLOB, url TEXT, next INTEGER,"
-	" started INTEGER, header BLOB, secret BLOB, hash_state BLOB);"
+	" started INTEGER, header BLOB, secret BLOB, hash_state BLOB,"
+	" bond BLOB);"
 	"CREATE INDEX attempt_ino ON attempt(ino);"
 	"CREATE INDEX attempt_place ON attempt(parent_id, name);"
 	"CREATE TABLE attempt_chunk(aid INTEGER, grp INTEGER, sums BLOB,"
@@ -83,6 +89,9 @@ static const char schema_sql[] =
 	"CREATE INDEX ledger_id ON ledger(id, seq);"
 	"CREATE INDEX ledger_deleted ON ledger(seq) WHERE what=4;";
 
+/* From schema 1, which had no vaults. */
+static const char to_2_sql[] = "ALTER TABLE attempt ADD COLUMN bond BLOB;" BOND;
+
 static int migrate(struct store *s, struct store_found *found)
 {
 	struct db *db;
@@ -101,11 +110,11 @@ static int migrate(struct store *s, struct store_found *found)
 		return -ENOTSUP;
 	if (version == STORE_SCHEMA)
 		return 0;
-	found->created = true;
+	found->created = version == 0;
 	rc = store_begin(s, &db);
 	if (rc < 0)
 		return rc;
-	rc = db_script(db, schema_sql);
+	rc = db_script(db, version ? to_2_sql : schema_sql);
 	if (rc == 0)
 		rc = store_set_int(db, "schema", STORE_SCHEMA);
 	return rc < 0 ? store_rollback(s, rc) : store_commit(s);

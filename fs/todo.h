@@ -20,6 +20,8 @@ struct todo_entry {
 	struct job *job;    /* under way; borrowed */
 	unsigned fails;     /* in a row: the back-off */
 	unsigned tag_moves; /* 412s in a row although nothing had changed */
+	bool header_failed; /* what is there can't be read: its content is
+	                     * replaced as if by a new file */
 	int64_t delete_ms;  /* not deleted there before: its folder may go as a
 	                     * whole; 0: not asked yet */
 	/* inside */

@@ -185,8 +185,10 @@ int tree_queue_all_soft(struct tree *t);
  */
 
 /* Whether the server can hold `n` (with its new name) in folder `parent`;
- * `except`: a node there that goes away. *out_fold is malloc'ed or NULL. */
+ * `target`: of a symlink that is no row yet; `except`: a node there that goes
+ * away. *out_fold is malloc'ed or NULL. */
 int tree_check_place(struct tree *t, struct db *db, uint64_t parent,
-                     const struct node *n, uint64_t except, char **out_fold);
+                     const struct node *n, const char *target, uint64_t except,
+                     char **out_fold);
 
 #endif

@@ -197,7 +197,7 @@ static int insert_node(struct tree *t, struct db *db, struct make *m)
 	if (dir.flags & NODE_FOREIGN)
 		return -EPERM;
 	n->ino = store_next_ino(t->opt.store);
-	rc = tree_check_place(t, db, dir.ino, n, 0, &fold);
+	rc = tree_check_place(t, db, dir.ino, n, m->target, 0, &fold);
 	if (rc < 0)
 		return rc;
 	inherit(&dir, n);

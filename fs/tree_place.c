@@ -6,8 +6,8 @@
 
 #include "fs/codec.h"
 #include "fs/lock.h"
+#include "fs/naming.h"
 #include "fs/tree_internal.h"
-#include "net/log.h"
 #include "net/names.h"
 
 /* Whole decoded path, folder included (facts/graph.md 11.1). */
@@ -19,24 +19,14 @@
 #define MAX_DEPTH 512
 
 /* UTF-16 units of the name on the server. */
-static int name_units(struct tree *t, const struct node *n, unsigned *out)
+static int name_units(struct tree *t, struct db *db, const struct node *n,
+                      const char *target, unsigned *out)
 {
-	const struct codec *c = t->opt.codec;
-	char remote[NODE_REMOTE_MAX + 1];
-	const char *why = "";
-	int rc;
-
 	if (n->flags & (NODE_ALIAS | NODE_FOREIGN)) {
 		*out = (unsigned)names_utf16_len(n->s_name);
 		return 0;
 	}
-	rc = c->ops->seal_name(c, n, remote, &why);
-	if (rc < 0) {
-		log_debug("tree name=%s refused: %s", n->name, why);
-		return rc;
-	}
-	*out = (unsigned)names_utf16_len(remote);
-	return 0;
+	return naming_units(t->opt.codec, db, n, target, out);
 }
 
 static bool get_cached(struct tree *t, uint64_t ino, unsigned *out_units)
@@ -82,7 +72,8 @@ static int path_units(struct tree *t, struct db *db, uint64_t ino,
 		}
 		rc = depth < MAX_DEPTH ? node_get(db, at, &n) : -ELOOP;
 		if (rc == 0)
-			rc = n.parent ? name_units(t, &n, &part) : -ENOENT;
+			rc = n.parent ? name_units(t, db, &n, NULL, &part)
+			              : -ENOENT;
 		if (rc < 0)
 			return rc;
 		sum += 1 + part;
@@ -127,7 +118,7 @@ static int walk_child(void *arg, const struct node *n)
 
 	if (w->rows++ >= WALK_ROWS)
 		return 1;
-	if (name_units(w->t, n, &units) < 0)
+	if (name_units(w->t, w->db, n, NULL, &units) < 0)
 		return 0; /* it is there already: not this check's business */
 	units += w->units + 1;
 	if (units > w->deepest)
@@ -155,10 +146,10 @@ static int depth_units(struct tree *t, struct db *db, uint64_t ino,
 }
 
 static int check_path(struct tree *t, struct db *db, uint64_t parent,
-                      const struct node *n)
+                      const struct node *n, const char *target)
 {
 	unsigned above, own, below = 0, before;
-	int rc = name_units(t, n, &own);
+	int rc = name_units(t, db, n, target, &own);
 
 	if (rc == 0)
 		rc = path_units(t, db, parent, &above);
@@ -205,9 +196,10 @@ static int check_twin(struct tree *t, struct db *db, uint64_t parent,
 }
 
 int tree_check_place(struct tree *t, struct db *db, uint64_t parent,
-                     const struct node *n, uint64_t except, char **out_fold)
+                     const struct node *n, const char *target, uint64_t except,
+                     char **out_fold)
 {
-	int rc = check_path(t, db, parent, n);
+	int rc = check_path(t, db, parent, n, target);
 
 	return rc < 0 ? rc : check_twin(t, db, parent, n, except, out_fold);
 }

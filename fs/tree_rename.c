@@ -70,7 +70,7 @@ static int check_as(const struct move *m, struct db *db, uint64_t parent,
 
 	strcpy(as.name, name);
 	as.flags &= ~(uint32_t)NODE_ALIAS;
-	return tree_check_place(m->t, db, parent, &as, except, out_fold);
+	return tree_check_place(m->t, db, parent, &as, NULL, except, out_fold);
 }
 
 static int find(struct db *db, struct move *m, uint64_t parent,

@@ -216,7 +216,7 @@ static const struct row {
 	  { THERE(ITEM_FILE), .name = "m" },
 	  { HERE(S_FILE), .name = "n~1", .flags = NODE_ALIAS | NODE_HASHED },
 	  {},
-	  { GOOD, .want_name = "n~1" },
+	  { GOOD },
 	  .verdict = MERGE_APPLY,
 	  MERGE_SYNCED | MERGE_TIMES | MERGE_NAME | MERGE_DIRTY },
 	{ "moved into a folder unlinked here",
@@ -485,6 +485,70 @@ static const struct row {
 	  .verdict = MERGE_APPLY,
 	  MERGE_SYNCED | MERGE_VERSION | MERGE_DIRTY },
 
+	/* ---- vault: fields of a name, each for itself ---- */
+	{ "attributes changed there",
+	  { THERE(ITEM_FILE), .name = "n+" },
+	  { HERE(S_FILE) },
+	  {},
+	  { GOOD, .by_field = true, .attrs = MERGE_MODE },
+	  .verdict = MERGE_APPLY,
+	  MERGE_SYNCED | MERGE_ATTRS | MERGE_DIRTY },
+	{ "attributes there, the name here",
+	  { THERE(ITEM_FILE), .name = "n+" },
+	  { HERE(S_FILE), .name = "o" },
+	  {},
+	  { GOOD, .by_field = true, .want_name = "o", .name_here = true,
+	    .attrs = MERGE_MTIME },
+	  .verdict = MERGE_APPLY,
+	  MERGE_SYNCED | MERGE_ATTRS | MERGE_DIRTY },
+	{ "the name there, attributes here",
+	  { THERE(ITEM_FILE), .name = "m" },
+	  { HERE(S_FILE) },
+	  {},
+	  { GOOD, .by_field = true, .want_name = "n+", .name_there = true },
+	  .verdict = MERGE_APPLY,
+	  MERGE_SYNCED | MERGE_NAME | MERGE_DIRTY },
+	{ "content there, attributes here",
+	  { THERE(ITEM_FILE), NEW_HASH },
+	  { HERE(S_FILE) },
+	  {},
+	  { GOOD, .by_field = true, .want_name = "n+" },
+	  .verdict = MERGE_APPLY,
+	  MERGE_SYNCED | MERGE_VERSION | MERGE_DIRTY },
+	{ "a stranger gave it a name that does not open",
+	  { THERE(ITEM_FILE), .name = "x" },
+	  { HERE(S_FILE) },
+	  {},
+	  { GOOD, .by_field = true, .hidden = true },
+	  .verdict = MERGE_APPLY,
+	  MERGE_SYNCED | MERGE_DIRTY },
+	{ "not of this vault",
+	  { THERE(ITEM_FILE) },
+	  {},
+	  {},
+	  { GOOD, .hidden = true },
+	  .verdict = MERGE_NOTHING },
+	{ "a twin that came first",
+	  { THERE(ITEM_FILE), .name = "n+" },
+	  {},
+	  { AT_KNOWN(S_FILE) },
+	  { GOOD, .last = true, .at_twin = true, .at_first = true },
+	  .verdict = MERGE_APPLY,
+	  MERGE_INSERT | MERGE_ALIAS },
+	{ "a twin that came later",
+	  { THERE(ITEM_FILE), .name = "n+" },
+	  {},
+	  { AT_KNOWN(S_FILE) },
+	  { GOOD, .last = true, .at_twin = true },
+	  .verdict = MERGE_APPLY,
+	  MERGE_INSERT | MERGE_AT_ALIAS },
+	{ "a twin whose own news may still come",
+	  { THERE(ITEM_FILE), .name = "n+" },
+	  {},
+	  { AT_KNOWN(S_FILE) },
+	  { GOOD, .at_twin = true },
+	  .verdict = MERGE_PARK },
+
 	/* ---- corners ---- */
 	{ "a file that became a folder",
 	  { THERE(ITEM_FOLDER) },
@@ -523,8 +587,69 @@ static void test_cells(void)
 	}
 }
 
+/* base, there, here: which follow */
+static void test_attrs(void)
+{
+	static const struct {
+		const char *what;
+		struct node base, there, here;
+		unsigned follow;
+	} cases[] = {
+		{ "equal", { .mtime = 5 }, { .mtime = 5 }, { .mtime = 5 }, 0 },
+		{ "mode there",
+		  { .mode = 1 },
+		  { .mode = 2 },
+		  { .mode = 1 },
+		  MERGE_MODE },
+		{ "mode here", { .mode = 1 }, { .mode = 1 }, { .mode = 2 }, 0 },
+		{ "mode both: here stays",
+		  { .mode = 1 },
+		  { .mode = 2 },
+		  { .mode = 3 },
+		  0 },
+		{ "owner there, mode here",
+		  { .uid = 1, .mode = 1 },
+		  { .uid = 2, .mode = 1 },
+		  { .uid = 1, .mode = 2 },
+		  MERGE_UID },
+		{ "group",
+		  { .gid = 1 },
+		  { .gid = 2 },
+		  { .gid = 1 },
+		  MERGE_GID },
+		{ "time both, later there",
+		  { .mtime = 1 },
+		  { .mtime = 3 },
+		  { .mtime = 2 },
+		  MERGE_MTIME },
+		{ "time both, later here",
+		  { .mtime = 1 },
+		  { .mtime = 2 },
+		  { .mtime = 3 },
+		  0 },
+		{ "time there, backwards",
+		  { .mtime = 3 },
+		  { .mtime = 1 },
+		  { .mtime = 3 },
+		  MERGE_MTIME },
+		{ "a folder's time is its own",
+		  { .mtime = 1, .mode = S_DIR },
+		  { .mtime = 3, .mode = S_DIR },
+		  { .mtime = 1, .mode = S_DIR },
+		  0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		check_row("%s", cases[i].what);
+		CHECK_EQ(merge_attrs(&cases[i].base, &cases[i].there,
+		                     &cases[i].here),
+		         cases[i].follow);
+	}
+}
+
 int main(void)
 {
 	RUN(test_cells);
+	RUN(test_attrs);
 	return check_report();
 }

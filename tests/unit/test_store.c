@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "fs/attempt.h"
+#include "fs/bond.h"
 #include "fs/db.h"
 #include "fs/node.h"
 #include "net/log.h"
@@ -434,6 +436,48 @@ static void test_newer_schema(void)
 	remove_dir();
 }
 
+/* What a program wrote that had no vaults. */
+static void test_older_schema(void)
+{
+	static const uint8_t id[CODEC_FILE_ID] = { 1 };
+	struct codec_bond b = { .known = true, .version = 7 };
+	struct attempt *a = attempt_alloc();
+	struct store_found found;
+	struct store *s;
+	struct db *db;
+
+	make_dir();
+	CHECK_EQ(store_open(dir, &s, &found), 0);
+	CHECK_EQ(store_begin(s, &db), 0);
+	CHECK_EQ(db_script(db, "DROP TABLE bond;"
+	                       "ALTER TABLE attempt DROP COLUMN bond;"),
+	         0);
+	CHECK_EQ(store_set_int(db, "schema", 1), 0);
+	CHECK_EQ(store_set_int(db, "k", 5), 0);
+	CHECK_EQ(store_commit(s), 0);
+	store_close(s, true);
+
+	memcpy(b.file_id, id, sizeof(id));
+	CHECK_EQ(store_open(dir, &s, &found), 0);
+	CHECK(!found.created);
+	CHECK_EQ(store_begin(s, &db), 0);
+	a->seed.bond = b;
+	CHECK_EQ(attempt_insert(db, a), 0);
+	CHECK_EQ(attempt_get(db, a->aid, a), 0);
+	CHECK_EQ(a->seed.bond.version, 7);
+	CHECK_EQ(bond_put(db, "ID", &b), 0);
+	memset(&b, 0, sizeof(b));
+	CHECK_EQ(bond_get(db, "ID", &b), 0);
+	CHECK(b.known && b.version == 7 && !memcmp(b.file_id, id, sizeof(id)));
+	CHECK_EQ(bond_forget(db, "ID"), 0);
+	CHECK_EQ(bond_get(db, "ID", &b), 0);
+	CHECK(!b.known);
+	CHECK_EQ(store_commit(s), 0);
+	store_close(s, true);
+	attempt_free(a);
+	remove_dir();
+}
+
 static void test_readers_see_commits_only(void)
 {
 	struct store_found found;
@@ -484,6 +528,7 @@ int main(void)
 	RUN(test_set_aside);
 	RUN(test_check_marks);
 	RUN(test_newer_schema);
+	RUN(test_older_schema);
 	RUN(test_readers_see_commits_only);
 	return check_report();
 }

@@ -32,13 +32,26 @@ static struct fixture {
 	char entry_name[64];
 } f;
 
-static int seal(const struct codec *c, const struct node *n, char *out,
-                const char **out_why)
+static int seal(const struct codec *c, const struct node *n, const char *target,
+                char *out, const char **out_why)
 {
 	int rc = names_to_remote(n->name, out, NODE_REMOTE_MAX + 1);
 
 	(void)c;
+	(void)target;
 	return rc < 0 ? rc : names_check(out, false, node_is_dir(n), out_why);
+}
+
+static int units(const struct codec *c, const struct node *n,
+                 const char *target, unsigned *out_units)
+{
+	char remote[NODE_REMOTE_MAX + 1];
+	const char *why;
+	int rc = seal(c, n, target, remote, &why);
+
+	if (rc == 0)
+		*out_units = (unsigned)names_utf16_len(remote);
+	return rc;
 }
 
 static char *fold(const struct codec *c, const char *plain, int *out_rc)
@@ -50,9 +63,11 @@ static char *fold(const struct codec *c, const char *plain, int *out_rc)
 	return key;
 }
 
-static const struct codec_ops ops = {
-	.name = "test", .seal_name = seal, .fold = fold, .folds_names = true
-};
+static const struct codec_ops ops = { .name = "test",
+	                              .seal_name = seal,
+	                              .name_units = units,
+	                              .fold = fold,
+	                              .folds_names = true };
 static const struct codec codec = { .ops = &ops };
 
 static void on_dirty(void *arg, uint64_t ino)
