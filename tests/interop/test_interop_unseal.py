@@ -281,6 +281,50 @@ def test_equal_names_and_what_is_not_ours(one):
     assert os.fsencode(one.names.seal(b"pipe", b"kp")) in seen
 
 
+# As test_attributes has them for the program.
+@pytest.mark.parametrize("text, is_dir, kind, mode, mtime, target", [
+    (b"", False, "file", 0o644, None, None),
+    (b"", True, "dir", 0o755, None, None),
+    (b"m644,t1", True, "dir", 0o644, None, None),
+    (b"kp,m700,t1,zx", True, "dir", 0o700, None, None),
+    (b"m0", False, "file", 0, None, None),
+    (b"m7777", False, "file", 0o7777, None, None),
+    (b"m10000", False, "file", 0o644, None, None),
+    (b"m0755", False, "file", 0o644, None, None),
+    (b"m75_5", False, "file", 0o644, None, None),
+    (b"m 755", False, "file", 0o644, None, None),
+    (b"t0", False, "file", 0o644, 0, None),
+    (b"t-8000000000000000", False, "file", 0o644, -2**63, None),
+    (b"t-8000000000000001", False, "file", 0o644, None, None),
+    (b"t8000000000000000", False, "file", 0o644, None, None),
+    (b"t-0", False, "file", 0o644, None, None),
+    (b"t-", False, "file", 0o644, None, None),
+    (b"tA", False, "file", 0o644, None, None),
+    (b"t01", False, "file", 0o644, None, None),
+    (b"za,b=c,m600", False, "link", 0o644, None, b"a,b=c,m600"),
+    (b"kl,zx", False, "link", 0o644, None, None),
+    (b"kw,zx", False, "file", 0o644, None, None),
+    (b"z", False, "file", 0o644, None, None),
+    (b"kp", False, "fifo", 0o644, None, None),
+    (b"kpp", False, "file", 0o644, None, None),
+    (b"ks,m755", False, "socket", 0o755, None, None),
+    (b"kb4095:1048575", False, "device b4095:1048575", 0o644, None, None),
+    (b"kb4096:0", False, "file", 0o644, None, None),
+    (b"kc1:2:3", False, "file", 0o644, None, None),
+    (b"kc1:", False, "file", 0o644, None, None),
+    (b"t1,m600", False, "file", 0o644, None, None),
+    (b"m600,m600", False, "file", 0o644, None, None),
+    (b"m600,", False, "file", 0o644, None, None),
+    (b",m600", False, "file", 0o644, None, None),
+    (b"m600,1", False, "file", 0o644, None, None),
+    (b"\xc3\xa4", False, "file", 0o644, None, None),
+    (b"A\x80 1,h=,m600,y", False, "file", 0o600, None, None),
+])
+def test_attributes(text, is_dir, kind, mode, mtime, target):
+    a = unseal.Attributes(text, is_dir)
+    assert (a.kind, a.mode, a.mtime, a.target) == (kind, mode, mtime, target)
+
+
 def test_long_names_stay_within_255_bytes(one):
     for name in (b"x" * 251 + b".txt", "ä".encode() * 127, b"." + b"y" * 254):
         suffixed = unseal.with_suffix(name, "sealed")
