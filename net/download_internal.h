@@ -30,6 +30,9 @@ struct download {
 	struct graph_mail close_mail;
 	char *url;        /* guarded memory; NULL: must be fetched */
 	uint64_t url_seq; /* counts them */
+	/* What the content host called the content in its first answer on that
+	 * URL, which need not be the item's eTag in its spelling. */
+	char host_tag[256];
 	bool fetching;
 };
 

@@ -180,6 +180,20 @@ static int look_at_whole(struct download_range *r, const struct http_answer *a)
 	return 0;
 }
 
+/* A URL may give the content of the moment, not of when it was issued: two
+ * contents of one size must not be mixed (facts 6). */
+static int look_at_tag(struct download *d, const struct http_answer *a)
+{
+	const char *tag = http_answer_header(a, "ETag");
+
+	if (!tag || strlen(tag) >= sizeof(d->host_tag))
+		return 0;
+	if (d->host_tag[0])
+		return strcmp(tag, d->host_tag) ? -ESTALE : 0;
+	memcpy(d->host_tag, tag, strlen(tag) + 1);
+	return 0;
+}
+
 static int on_head(void *arg, const struct http_answer *a)
 {
 	struct download_range *r = arg;
@@ -191,6 +205,8 @@ static int on_head(void *arg, const struct http_answer *a)
 		rc = look_at_part(r, a);
 	else if (a->status == 200)
 		rc = look_at_whole(r, a);
+	if (rc == 0 && (a->status == 200 || a->status == 206))
+		rc = look_at_tag(r->d, a);
 	if (rc == -ESTALE)
 		r->own_rc = rc;
 	return rc;

@@ -18,6 +18,7 @@ bool download_replace_url(struct download *d, const char *url)
 	sodium_free(d->url);
 	d->url = copy;
 	d->url_seq++;
+	d->host_tag[0] = '\0';
 	return true;
 }
 

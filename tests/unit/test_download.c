@@ -24,6 +24,7 @@ enum fault_kind {
 	SHIFT,  /* 206, but of another range */
 	RESIZE, /* as if the file had `arg` bytes */
 	LEAD,   /* 302 to another URL of ours */
+	TAG,    /* an ETag, the one given */
 	HANG,
 };
 
@@ -125,6 +126,8 @@ static void say_bytes(const struct fake_request *q, struct fake_reply *r,
 	if (f && f->kind == SHIFT)
 		from++;
 	r->status = 206;
+	if (f && f->kind == TAG)
+		buf_addf(&r->headers, "ETag: %s\r\n", f->headers);
 	if (f && f->kind == WHOLE) {
 		r->status = 200;
 		from = 0;
@@ -539,6 +542,28 @@ static void test_one_url_for_all(void)
 }
 
 /* A reader's patience ends while another one goes on waiting for the URL. */
+/* One URL, another content of the same size behind it. */
+static void test_tag_of_the_host(void)
+{
+	static const struct fault faults[] = {
+		F('d', 0, TAG, .headers = "\"{I},1\"", .times = 2),
+		F('d', 3, TAG, .headers = "\"{I},2\""),
+		{ 0 }
+	};
+
+	world_start(faults);
+	open_download(true, NULL);
+	for (unsigned i = 0; i < 4; i++) {
+		start(i, i * 1000, 1000, 60000);
+		wait_done(i + 1);
+		if (i < 3)
+			check_whole(i, 1000); /* the third tells none */
+	}
+	CHECK_EQ(w.ones[3].rc, -ESTALE);
+	CHECK_EQ(w.ones[3].off, 3000);
+	world_stop();
+}
+
 static void test_patience_without_url(void)
 {
 	static const struct fault faults[] = { F('i', 0, HANG), { 0 } };
@@ -721,6 +746,7 @@ int main(void)
 	log_set_level(LOG_LEVEL_ERROR);
 	RUN(test_cases);
 	RUN(test_one_url_for_all);
+	RUN(test_tag_of_the_host);
 	RUN(test_patience_without_url);
 	RUN(test_out_of_bounds);
 	RUN(test_pause_and_resume);
