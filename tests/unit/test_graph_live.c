@@ -4,7 +4,9 @@
 #include "net/graph.h"
 #include "net/names.h"
 #include "net/quickxor.h"
+#include "net/readback.h"
 #include "net/upload.h"
+#include "net/version_find.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -551,6 +553,142 @@ static void old_version(void)
 	fetch(BIG, NULL, version, 0);
 }
 
+/* ---- what is known by its hash only ---------------------------------------
+ */
+
+/* What graphd makes of a size and a seed (control.h). */
+static void made_hash(unsigned size, unsigned seed, uint8_t out[QUICKXOR_SIZE])
+{
+	struct quickxor q;
+
+	quickxor_init(&q);
+	for (unsigned i = 0; i < size; i++) {
+		uint8_t byte = (uint8_t)(seed + i * 131 + i / 251);
+
+		quickxor_update(&q, &byte, 1);
+	}
+	quickxor_final(&q, out);
+}
+
+static void put_made(unsigned size, unsigned seed)
+{
+	char body[200];
+
+	snprintf(body, sizeof(body),
+	         "{\"op\":\"put\",\"path\":\"/made\",\"size\":%u,\"seed\":%u}",
+	         size, seed);
+	command("change", body);
+}
+
+static void was_found(void *arg, int rc, const struct version_found *found)
+{
+	(void)arg;
+	pthread_mutex_lock(&w.lock);
+	w.rc = rc;
+	w.etag[0] = w.url[0] = '\0';
+	if (rc == 0 && found->etag)
+		snprintf(w.etag, sizeof(w.etag), "%s", found->etag);
+	if (rc == 0 && found->version_id)
+		snprintf(w.url, sizeof(w.url), "%s", found->version_id);
+	end_locked();
+	pthread_mutex_unlock(&w.lock);
+}
+
+static void was_read(void *arg, int rc, const uint8_t hash[GRAPH_HASH_SIZE])
+{
+	(void)arg;
+	pthread_mutex_lock(&w.lock);
+	w.rc = rc;
+	memcpy(w.hash, hash, sizeof(w.hash));
+	end_locked();
+	pthread_mutex_unlock(&w.lock);
+}
+
+/* The version holds that content. */
+static void check_version(unsigned size, const uint8_t hash[QUICKXOR_SIZE])
+{
+	struct readback_what what = { .item_id = w.id,
+		                      .version_id = w.url,
+		                      .size = size };
+	struct readback *r;
+
+	CHECK_EQ(readback_start(w.g, &what, was_read, NULL, &r), 0);
+	wait_ends(1);
+	CHECK_EQ(w.rc, 0);
+	CHECK(!memcmp(hash, w.hash, QUICKXOR_SIZE));
+}
+
+static void find_made(void)
+{
+	static const struct {
+		unsigned size, seed;
+		int rc;
+		bool current;
+	} cases[] = {
+		{ 100000, 1, 0, false },      { 100000, 2, 0, false },
+		{ 70000, 3, 0, false },       { 100000, 5, 0, true },
+		{ 100000, 4, 0, false },      { 100000, 9, -ENOENT, false },
+		{ 99999, 1, -ENOENT, false },
+	};
+	struct graph_prepared p = { 0 };
+
+	for (unsigned seed = 1; seed <= 5; seed++)
+		put_made(seed == 3 ? 70000 : 100000, seed);
+	CHECK_EQ(run(&p, graph_prepare_get_child(w.g, w.root, "made", &p)), 0);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		uint8_t hash[QUICKXOR_SIZE];
+		struct version_find *v;
+
+		check_row("%u of seed %u", cases[i].size, cases[i].seed);
+		made_hash(cases[i].size, cases[i].seed, hash);
+		CHECK_EQ(version_find_start(w.g, w.id, cases[i].size, hash,
+		                            was_found, NULL, &v),
+		         0);
+		wait_ends(1);
+		CHECK_EQ(w.rc, cases[i].rc);
+		CHECK_EQ(w.etag[0] != '\0', cases[i].current);
+		CHECK_EQ(w.url[0] != '\0', w.rc == 0 && !cases[i].current);
+		if (w.url[0])
+			check_version(cases[i].size, hash);
+	}
+}
+
+static void cancel_search(void)
+{
+	uint8_t hash[QUICKXOR_SIZE];
+	struct version_find *v;
+
+	command("faults", "{\"match\":{\"class\":\"download\"},\"times\":0,"
+	                  "\"do\":{\"stall_ms\":60000}}");
+	made_hash(100000, 1, hash);
+	CHECK_EQ(version_find_start(w.g, w.id, 100000, hash, was_found, NULL,
+	                            &v),
+	         0);
+	cJSON_Delete(control("GET", "wait?class=download&count=1", NULL));
+	version_find_cancel(v);
+	wait_ends(1);
+	CHECK_EQ(w.rc, -ECANCELED);
+	CHECK_EQ(version_find_start(w.g, "nothing", 100000, hash, was_found,
+	                            NULL, &v),
+	         0);
+	wait_ends(1);
+	CHECK_EQ(w.rc, -ENOENT);
+}
+
+static void test_versions(void)
+{
+	for (int kind = 0; kind < 3; kind++) {
+		check_row("kind %d", kind);
+		world_start((enum drive_kind)kind, false);
+		learn_drive();
+		find_made();
+		check_manners();
+		command("reset", "{}"); /* counts downloads anew */
+		cancel_search();
+		world_stop();
+	}
+}
+
 static void test_kinds(void)
 {
 	for (int kind = 0; kind < 3; kind++) {
@@ -609,6 +747,7 @@ int main(void)
 {
 	log_set_level(LOG_LEVEL_ERROR);
 	RUN(test_kinds);
+	RUN(test_versions);
 	RUN(test_china);
 	RUN(test_throttled_burst);
 	return check_report();
