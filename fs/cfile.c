@@ -8,7 +8,7 @@
 
 #define COLUMNS                                                                \
 	"cid,ino,size,flags,gen,prev,base_id,base_etag,base_size,base_len,"    \
-	"used,blocks"
+	"used,blocks,base_hash"
 
 static int read_row(struct sqlite3_stmt *q, struct cfile *f)
 {
@@ -26,6 +26,8 @@ static int read_row(struct sqlite3_stmt *q, struct cfile *f)
 	f->base_len = (uint64_t)db_col_int(q, 9);
 	f->used = db_col_int(q, 10);
 	f->blocks = (uint64_t)db_col_int(q, 11);
+	f->base_hashed = db_col_blob(q, 12, f->base_hash,
+	                             sizeof(f->base_hash)) == NODE_HASH_SIZE;
 	return ok ? 0 : -EUCLEAN;
 }
 
@@ -33,13 +35,15 @@ static int read_row(struct sqlite3_stmt *q, struct cfile *f)
 	DB_INT((f)->ino), DB_INT((f)->size), DB_INT((f)->flags),               \
 		DB_INT((f)->gen), DB_INT((f)->prev), DB_TEXT((f)->base_id),    \
 		DB_TEXT((f)->base_etag), DB_INT((f)->base_size),               \
-		DB_INT((f)->base_len), DB_INT((f)->used), DB_INT((f)->blocks)
+		DB_INT((f)->base_len), DB_INT((f)->used), DB_INT((f)->blocks), \
+		DB_BLOB((f)->base_hashed ? (f)->base_hash : NULL,              \
+	                NODE_HASH_SIZE)
 
 int cfile_insert(struct db *db, const struct cfile *f)
 {
 	return db_run(db,
 	              "INSERT INTO cfile(" COLUMNS
-	              ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?)",
+	              ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)",
 	              DB_ARGS(DB_INT(f->cid), VALUES(f)));
 }
 
@@ -64,7 +68,7 @@ int cfile_update(struct db *db, const struct cfile *f)
 	return db_run(db,
 	              "UPDATE cfile SET ino=?,size=?,flags=?,gen=?,prev=?,"
 	              "base_id=?,base_etag=?,base_size=?,base_len=?,used=?,"
-	              "blocks=? WHERE cid=?",
+	              "blocks=?,base_hash=? WHERE cid=?",
 	              DB_ARGS(VALUES(f), DB_INT(f->cid)));
 }
 

@@ -43,6 +43,9 @@ struct cfile {
 	char base_etag[NODE_ETAG_MAX + 1];
 	uint64_t base_size; /* on the server, sealed */
 	uint64_t base_len;  /* plaintext bytes of it that still count */
+	bool base_hashed;
+	uint8_t base_hash[NODE_HASH_SIZE]; /* of the sealed bytes, by which
+	                                    * it is found among versions */
 
 	int64_t used;    /* last use, s since 1970 */
 	uint64_t blocks; /* allocated, 512 bytes each, at the last look */

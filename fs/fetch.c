@@ -17,9 +17,7 @@
 #include "net/log.h"
 #include "net/work.h"
 
-#define TICK_MS   250 /* how late a deadline may be noticed */
-#define STALE_MAX 3
-#define STALE_MS  300
+#define TICK_MS   250   /* how late a deadline may be noticed */
 #define LINGER_MS 20000 /* the next random read needs no new URL */
 
 static void pump(void *arg);
@@ -114,8 +112,7 @@ static void remove_stream_locked(struct stream *s)
 		log_error("fetch: no memory, a stream stays behind");
 }
 
-/* Everybody who waits for this stream gets `rc`; it ends. */
-static void end_stream(struct stream *s, int rc)
+void fetch_end_stream(struct stream *s, int rc)
 {
 	struct fetch *f = s->fetch;
 	struct fetch_wait *waits;
@@ -135,84 +132,22 @@ static void end_stream(struct stream *s, int rc)
 	call_hydrates(hydrates, rc);
 }
 
-/* ---- another version ----------------------------------------------------- */
-
-static void stale_over(void *arg)
-{
-	struct stream *s = arg;
-	struct fetch *f = s->fetch;
-
-	lock_take(&f->lock, LOCK_LEAF);
-	s->resting = false;
-	f->timers--;
-	fetch_pump_locked(s);
-	fetch_stream_unref_locked(s);
-	pthread_cond_broadcast(&f->idle);
-	lock_drop(&f->lock, LOCK_LEAF);
-}
-
-/* The item has another tag: the engine looks, and in a moment we ask the store
- * whether the content is still the one we read. */
-static void meet_stale(struct stream *s)
-{
-	struct fetch *f = s->fetch;
-	bool first;
-	int rc = 0;
-
-	lock_take(&f->lock, LOCK_LEAF);
-	first = !s->resting && !s->rc && !f->stop;
-	if (first) {
-		s->resting = true;
-		s->stale++;
-		s->refs++;
-		f->timers++;
-	}
-	lock_drop(&f->lock, LOCK_LEAF);
-	if (!first)
-		return;
-	if (f->opt.outdated)
-		f->opt.outdated(f->opt.arg, s->base.ino);
-	rc = http_call_later(graph_http(f->opt.graph), STALE_MS * s->stale,
-	                     stale_over, s, NULL);
-	if (rc < 0)
-		stale_over(s);
-}
-
-static int current_etag(struct stream *s, char out[NODE_ETAG_MAX + 1])
-{
-	struct node *n = malloc(sizeof(*n));
-	struct db *db;
-	int rc = n ? store_reader(s->fetch->opt.store, &db) : -ENOMEM;
-
-	if (rc == 0) {
-		rc = node_get(db, s->base.ino, n);
-		store_reader_done(s->fetch->opt.store, db);
-	}
-	if (rc == 0 &&
-	    (n->cid != s->base.cid || strcmp(n->s_id, s->base.base_id) != 0))
-		rc = -ESTALE;
-	if (rc == 0)
-		memcpy(out, n->s_etag, NODE_ETAG_MAX + 1);
-	free(n);
-	return rc == -ENOENT ? -ESTALE : rc;
-}
+/* ---- trouble ------------------------------------------------------------- */
 
 void fetch_range_ended(struct stream *s, int rc)
 {
 	struct fetch *f = s->fetch;
 
 	if (rc == -ESTALE || rc == -ENOENT) {
-		if (s->stale < STALE_MAX) {
-			meet_stale(s);
+		if (fetch_meet_stale(s))
 			return;
-		}
 		if (f->opt.broken && !(s->base.flags & CFILE_CLEAN))
 			f->opt.broken(f->opt.arg, s->base.ino, rc,
 			              "the version this file was changed from "
 			              "is no longer on OneDrive");
 		rc = -ESTALE;
 	}
-	end_stream(s, rc);
+	fetch_end_stream(s, rc);
 }
 
 /* ---- the pump ------------------------------------------------------------ */
@@ -231,30 +166,6 @@ void fetch_pump_locked(struct stream *s)
 		s->pumping = false;
 		s->refs--;
 	}
-}
-
-static int open_download(struct stream *s)
-{
-	char etag[NODE_ETAG_MAX + 1];
-	int rc = current_etag(s, etag);
-
-	/* A file with changes of its own reads on from its base while it can:
-	 * the node may have moved on to other content. */
-	if (rc == -ESTALE && !(s->base.flags & CFILE_CLEAN) && !s->stale) {
-		memcpy(etag, s->base.base_etag, sizeof(etag));
-		rc = 0;
-	}
-	if (rc < 0)
-		return rc;
-	if (s->download && strcmp(etag, s->etag) != 0) {
-		download_free(s->download);
-		s->download = NULL;
-	}
-	if (s->download)
-		return 0;
-	memcpy(s->etag, etag, sizeof(etag));
-	return download_new(s->fetch->opt.graph, s->base.base_id, s->etag,
-	                    s->base.base_size, NULL, NULL, &s->download);
 }
 
 static void note_size(struct stream *s)
@@ -556,7 +467,7 @@ static int pump_once(struct stream *s)
 	lock_drop(&f->lock, LOCK_LEAF);
 	if (rc < 0 || idle)
 		return rc;
-	rc = open_download(s);
+	rc = fetch_open_download(s);
 	if (rc == 0)
 		rc = make_ready(s);
 	if (rc <= 0)
@@ -834,6 +745,7 @@ static void cancel_all_locked(struct fetch *f)
 			if (r->req)
 				download_cancel(r->req);
 		}
+		fetch_cancel_search_locked(s);
 	}
 }
 
@@ -856,7 +768,7 @@ void fetch_free(struct fetch *f)
 		if (s) {
 			s->refs++;
 			lock_drop(&f->lock, LOCK_LEAF);
-			end_stream(s, -ECANCELED);
+			fetch_end_stream(s, -ECANCELED);
 			lock_take(&f->lock, LOCK_LEAF);
 			fetch_stream_unref_locked(s);
 		}

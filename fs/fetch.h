@@ -8,9 +8,10 @@
  * stored with content_store_chunk() and wakes who waits for it, as it arrives.
  *
  * A tag that moved: the engine looks (`outdated`) and notes the new tag if the
- * content is the same; then the fetch goes on. If the base was replaced, who
- * waits gets -ESTALE, and a file with changes of its own is told so
- * (`broken`).
+ * content is the same; then the fetch goes on. If the base was replaced, it is
+ * looked for among the versions of its item, by size and hash. If it is there
+ * no more, who waits gets -ESTALE, and a file with changes of its own is told
+ * so (`broken`).
  *
  * Threads: any. `wake` runs on a worker with no lock held. */
 #ifndef NMB_FETCH_H
@@ -47,7 +48,8 @@ struct fetch_options {
 
 int fetch_new(const struct fetch_options *opt, struct fetch **out_f);
 
-/* Everybody waiting gets -ECANCELED. */
+/* Everybody waiting gets -ECANCELED. Stops the graph if that takes a request
+ * that can't be cancelled by itself. */
 void fetch_free(struct fetch *f);
 
 /* rc 0: try the read again (it may miss again, further on); else -Exxx for the

@@ -1,5 +1,5 @@
-/* fs/fetch_internal.h -- between fetch.c (who waits, streams) and
- * fetch_range.c (what is on the wire).
+/* fs/fetch_internal.h -- between fetch.c (who waits, streams), fetch_range.c
+ * (what is on the wire) and fetch_base.c (which content is read).
  *
  * Everything is guarded by fetch.lock (LOCK_LEAF), unless it says otherwise. A
  * stream is planned on a worker by one *pump* at a time, which looks into the
@@ -15,6 +15,7 @@
 #include "fs/codec.h"
 #include "fs/fetch.h"
 #include "net/http.h"
+#include "net/version_find.h"
 
 struct codec_reader;
 struct download;
@@ -26,6 +27,7 @@ struct download_range;
 #define FETCH_RANGES     6u   /* requests of one stream at a time */
 #define FETCH_STUCK_MS   1000 /* without a byte, after a deadline */
 #define FETCH_PIECES     96u  /* chunks between network and disk */
+#define FETCH_SEARCHES   3u   /* for a base, of one stream */
 
 struct fetch_wait {
 	struct fetch_wait *next;
@@ -73,7 +75,14 @@ struct stream {
 	bool pumping, again;
 	int rc;                    /* the stream is over with that */
 	unsigned stale;            /* how often another version was met */
-	bool resting;              /* waits for the engine to look */
+	bool resting;              /* waits for the engine to look, or for the
+	                            * search */
+	struct version_find *find; /* the search for a base that was replaced */
+	unsigned searches;
+	/* What it found: at most one is set. */
+	char found_etag[NODE_ETAG_MAX + 1];
+	char found_version[VERSION_ID_MAX + 1];
+	bool reopen; /* the download in use is of something else */
 	struct http_timer *linger; /* idle, kept a while for its URL */
 	unsigned refs;             /* ranges, pump, timers */
 };
@@ -113,5 +122,20 @@ void fetch_drop_stuck_locked(struct stream *s, int64_t now_ms);
 void fetch_range_ended(struct stream *s, int rc);
 
 void fetch_stream_unref_locked(struct stream *s);
+
+/* Everybody who waits for this stream gets `rc`; it ends. */
+void fetch_end_stream(struct stream *s, int rc);
+
+/* ---- fetch_base.c -------------------------------------------------------- */
+
+/* The pump's: s->download is open, of the content that is meant. */
+int fetch_open_download(struct stream *s);
+
+/* The item has another content than the stream reads, or is gone: waits for
+ * the engine to look, then searches. False: it is nowhere. */
+bool fetch_meet_stale(struct stream *s);
+
+/* Ends a search, soon. */
+void fetch_cancel_search_locked(struct stream *s);
 
 #endif

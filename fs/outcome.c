@@ -218,6 +218,8 @@ static int note_sent(const struct sent *s, struct db *db, struct cfile *row)
 		memcpy(row->base_id, s->it->id, sizeof(row->base_id));
 		memcpy(row->base_etag, s->it->etag, sizeof(row->base_etag));
 		row->base_size = s->it->size;
+		row->base_hashed = s->it->has_hash;
+		memcpy(row->base_hash, s->it->hash, sizeof(row->base_hash));
 	}
 	if (rc == 0)
 		rc = bond_put(db, s->it->id, &a->seed.bond);

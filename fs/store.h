@@ -23,7 +23,7 @@
 struct db;
 struct store;
 
-#define STORE_SCHEMA 2
+#define STORE_SCHEMA 3
 
 /* What the start found. */
 struct store_found {

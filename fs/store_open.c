@@ -55,7 +55,7 @@ static const char schema_sql[] = BOND
 	" cid INTEGER PRIMARY KEY, ino INTEGER NOT NULL, size INTEGER NOT NULL,"
 	" flags INTEGER NOT NULL, gen INTEGER NOT NULL, prev INTEGER,"
 	" base_id TEXT, base_etag TEXT, base_size INTEGER, base_len INTEGER,"
-	" used INTEGER, blocks INTEGER, header BLOB);"
+	" used INTEGER, blocks INTEGER, header BLOB, base_hash BLOB);"
 	"CREATE INDEX cfile_ino ON cfile(ino);"
 	"CREATE INDEX cfile_evict ON cfile(used) WHERE flags & 1;"
 	"CREATE INDEX cfile_soft ON cfile(cid) WHERE flags & 2;"
@@ -89,8 +89,24 @@ static const char schema_sql[] = BOND
 	"CREATE INDEX ledger_id ON ledger(id, seq);"
 	"CREATE INDEX ledger_deleted ON ledger(seq) WHERE what=4;";
 
-/* From schema 1, which had no vaults. */
-static const char to_2_sql[] = "ALTER TABLE attempt ADD COLUMN bond BLOB;" BOND;
+/* From the version before to that one. */
+static const char *const upgrade_sql[STORE_SCHEMA + 1] = {
+	/* 1 had no vaults */
+	[2] = "ALTER TABLE attempt ADD COLUMN bond BLOB;" BOND,
+	/* 2 did not look for the base of a file among versions */
+	[3] = "ALTER TABLE cfile ADD COLUMN base_hash BLOB;",
+};
+
+static int bring_up(struct db *db, int64_t version)
+{
+	int rc = 0;
+
+	if (!version)
+		return db_script(db, schema_sql);
+	while (rc == 0 && version < STORE_SCHEMA)
+		rc = db_script(db, upgrade_sql[++version]);
+	return rc;
+}
 
 static int migrate(struct store *s, struct store_found *found)
 {
@@ -110,11 +126,13 @@ static int migrate(struct store *s, struct store_found *found)
 		return -ENOTSUP;
 	if (version == STORE_SCHEMA)
 		return 0;
-	found->created = version == 0;
+	if (version < 0)
+		return -EUCLEAN;
+	found->created = !version;
 	rc = store_begin(s, &db);
 	if (rc < 0)
 		return rc;
-	rc = db_script(db, version ? to_2_sql : schema_sql);
+	rc = bring_up(db, version);
 	if (rc == 0)
 		rc = store_set_int(db, "schema", STORE_SCHEMA);
 	return rc < 0 ? store_rollback(s, rc) : store_commit(s);

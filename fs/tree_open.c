@@ -52,6 +52,8 @@ int tree_add_content(struct tree *t, struct db *db, struct node *n)
 	}
 	strcpy(row.base_id, n->s_id);
 	strcpy(row.base_etag, n->s_etag);
+	row.base_hashed = n->flags & NODE_HASHED;
+	memcpy(row.base_hash, n->s_hash, sizeof(row.base_hash));
 	rc = content_add_absent(t->opt.contents, db, &row);
 	if (rc == 0) {
 		n->cid = row.cid;

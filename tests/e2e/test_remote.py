@@ -149,3 +149,40 @@ def test_everything_gone_is_held(signed_in, mnt, graphd):
                           what="a word about the deletes")
     assert len(os.listdir(mnt.path)) == 40
     assert (mnt / "7").read_bytes() == b"x7"
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_replaced_while_it_is_fetched(signed_in, mnt, graphd, gone):
+    """Written to before all of it is here, and replaced there meanwhile by
+    contents of the same size: what is missing comes from the old version; if
+    that is no more, the file is blocked and keeps what it has."""
+    size = 56 * 2**20  # more than is asked for at a time
+    base = bytearray(graphd.made(size, 1))
+    graphd.put_made("f.bin", size, 1)
+    appears(mnt / "f.bin")
+    graphd.fault("download", times=0, bytes_per_s=2**20)
+    with open(mnt / "f.bin", "r+b") as f:
+        f.write(b"patched")
+    base[:7] = b"patched"
+    graphd.wait_request("download", more=3)
+    if gone:
+        graphd.destroy("f.bin")
+    graphd.put_made("f.bin", size, 2)
+    graphd.put_made("f.bin", size, 3)
+    proc.wait_until(lambda: len(os.listdir(mnt.path)) == 2, 20, "both")
+    graphd.clear_faults()
+    third = trees.digest(graphd.made(size, 3))[1]
+    if gone:
+        blocked = signed_in.wait_status(lambda s: s["blocked"], 60,
+                                        "a blocked file")["blocked"]
+        assert ["conflict" in b["path"] for b in blocked] == [True]
+        assert "no longer on OneDrive" in blocked[0]["reason"]
+        assert trees.sha(mnt / "f.bin") == third
+        return
+    signed_in.flush(timeout=80)
+    assert trees.sha(mnt / "f.bin") == third
+    assert "replaced there, read from version" in signed_in.log.read_text()
+    [ours] = [n for n in graphd.files() if n != "f.bin"]
+    assert "conflict" in ours
+    assert trees.digest(graphd.read(ours)) == trees.digest(base)
+    assert trees.digest((mnt / ours).read_bytes()) == trees.digest(base)

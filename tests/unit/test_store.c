@@ -7,6 +7,7 @@
 
 #include "fs/attempt.h"
 #include "fs/bond.h"
+#include "fs/cfile.h"
 #include "fs/db.h"
 #include "fs/node.h"
 #include "net/log.h"
@@ -450,7 +451,8 @@ static void test_older_schema(void)
 	CHECK_EQ(store_open(dir, &s, &found), 0);
 	CHECK_EQ(store_begin(s, &db), 0);
 	CHECK_EQ(db_script(db, "DROP TABLE bond;"
-	                       "ALTER TABLE attempt DROP COLUMN bond;"),
+	                       "ALTER TABLE attempt DROP COLUMN bond;"
+	                       "ALTER TABLE cfile DROP COLUMN base_hash;"),
 	         0);
 	CHECK_EQ(store_set_int(db, "schema", 1), 0);
 	CHECK_EQ(store_set_int(db, "k", 5), 0);
@@ -475,6 +477,37 @@ static void test_older_schema(void)
 	CHECK_EQ(store_commit(s), 0);
 	store_close(s, true);
 	attempt_free(a);
+	remove_dir();
+}
+
+/* What did not know by which hash a base is found. */
+static void test_schema_2(void)
+{
+	struct cfile f = { .cid = 1, .ino = 16, .base_hashed = true }, got;
+	struct store_found found;
+	struct store *s;
+	struct db *db;
+
+	memset(f.base_hash, 7, sizeof(f.base_hash));
+	make_dir();
+	CHECK_EQ(store_open(dir, &s, &found), 0);
+	CHECK_EQ(store_begin(s, &db), 0);
+	CHECK_EQ(db_script(db, "ALTER TABLE cfile DROP COLUMN base_hash;"), 0);
+	CHECK_EQ(store_set_int(db, "schema", 2), 0);
+	CHECK_EQ(store_commit(s), 0);
+	store_close(s, true);
+	CHECK_EQ(store_open(dir, &s, &found), 0);
+	CHECK(!found.created && found.clean);
+	CHECK_EQ(store_begin(s, &db), 0);
+	CHECK_EQ(cfile_insert(db, &f), 0);
+	CHECK_EQ(cfile_get(db, 1, &got), 0);
+	CHECK(got.base_hashed && !memcmp(got.base_hash, f.base_hash, 20));
+	f.base_hashed = false;
+	CHECK_EQ(cfile_update(db, &f), 0);
+	CHECK_EQ(cfile_get(db, 1, &got), 0);
+	CHECK(!got.base_hashed);
+	CHECK_EQ(store_commit(s), 0);
+	store_close(s, true);
 	remove_dir();
 }
 
@@ -529,6 +562,7 @@ int main(void)
 	RUN(test_check_marks);
 	RUN(test_newer_schema);
 	RUN(test_older_schema);
+	RUN(test_schema_2);
 	RUN(test_readers_see_commits_only);
 	return check_report();
 }

@@ -341,6 +341,17 @@ class Graphd:
         text = base64.b64encode(data).decode()
         self._change("put", path, folder, base64=text, **more)
 
+    def put_made(self, path, size, seed, folder=FOLDER):
+        """Content that made() gives too, without sending it."""
+        self._change("put", path, folder, size=size, seed=seed)
+
+    @staticmethod
+    def made(size, seed):
+        """Byte i = (seed + i * 131 + i / 251) mod 256, by its period."""
+        period = bytes((seed + i * 131 + i // 251) % 256
+                       for i in range(min(size, 251 * 256)))
+        return (period * (size // max(1, len(period)) + 1))[:size]
+
     def mkdir(self, path, folder=FOLDER):
         self._change("mkdir", path, folder)
 
@@ -349,6 +360,10 @@ class Graphd:
 
     def delete(self, path, folder=FOLDER):
         self._change("delete", path, folder)
+
+    def destroy(self, path):
+        """Deleted for good, old versions too."""
+        self._change("destroy", path)
 
     def touch(self, path):
         """Tags move, nothing else does."""

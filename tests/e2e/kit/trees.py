@@ -98,6 +98,11 @@ def _without_twins(names, taken=()):
     return kept
 
 
+def digest(data):
+    """Short enough for the report of a failure."""
+    return len(data), hashlib.sha256(data).hexdigest()
+
+
 def sha(path):
     digest = hashlib.sha256()
     with open(path, "rb") as f:
