@@ -17,9 +17,10 @@ struct download_range; /* one request for a range of it */
 
 /* `etag` and `size` say which version is meant: an item that has another eTag
  * when the URL is fetched, or a range answer with another total or another
- * ETag than the first one, gives -ESTALE. (A tag may move without a new content: the caller looks.) `url`:
- * one that came with an item just now, or NULL. `version_id`: an old version
- * of the item instead of the current content, or NULL. Copied. */
+ * ETag than the first one, gives -ESTALE. (A tag may move without a new
+ * content: the caller looks.) `url`: one that came with an item just now, or
+ * NULL. `version_id`: an old version of the item instead of the current
+ * content, or NULL. Copied. */
 int download_new(struct graph *g, const char *item_id, const char *etag,
                  uint64_t size, const char *url, const char *version_id,
                  struct download **out_d);
