@@ -48,6 +48,7 @@ static void finish(struct call *c, const struct graph_answer *a)
 	struct graph *g = c->g;
 
 	set_state(c, CALL_DONE);
+	graph_publish_state(g); /* what the answer comes from, for its reader */
 	c->c.done(c->c.arg, a);
 	free_call(c);
 	graph_unref(g);

@@ -158,7 +158,7 @@ struct graph {
 	uint64_t requests;
 };
 
-/* On the network thread, after the pump. */
+/* On the network thread, after the pump and before each `done`. */
 void graph_publish_state(struct graph *g);
 
 /* Any thread: keeps the graph from being freed. _ref_running: -ESHUTDOWN once

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "net/clock.h"
 #include "net/log.h"
@@ -427,6 +428,44 @@ static void test_signed_out(void)
 	rig_stop(&r);
 }
 
+struct look {
+	struct graph *g;
+	_Atomic int signed_out;
+};
+
+static void look_at_state(void *arg, const struct graph_answer *a)
+{
+	struct look *l = arg;
+	struct graph_state state;
+
+	(void)a;
+	graph_get_state(l->g, &state);
+	l->signed_out = state.signed_out;
+}
+
+/* Who is told of the refusal finds it in the state already. */
+static void test_state_in_done(void)
+{
+	static const struct step steps[] = { ANSWER("GET", 200, .body = "{}") };
+	struct graph_call c = rig_get("/x", 0);
+	struct look l;
+	struct rig r;
+
+	rig_start(&r, steps, ARRAY_LEN(steps));
+	l.g = r.g;
+	c.done = look_at_state;
+	c.arg = &l;
+	for (int rc = -EACCES; rc <= 0; rc += EACCES) {
+		l.signed_out = -1;
+		rig_token_rc(&r, rc);
+		CHECK_EQ(graph_start(r.g, &c), 0);
+		while (l.signed_out < 0)
+			usleep(1000);
+		CHECK_EQ(l.signed_out, rc < 0);
+	}
+	rig_stop(&r);
+}
+
 /* The sign-in service out of reach is no sign-out. */
 static void test_no_token_is_offline(void)
 {
@@ -662,6 +701,7 @@ int main(void)
 	RUN(test_foreign_links);
 	RUN(test_refresh_once_for_all);
 	RUN(test_signed_out);
+	RUN(test_state_in_done);
 	RUN(test_no_token_is_offline);
 	RUN(test_freeze_holds_all);
 	RUN(test_patience_ends_in_a_freeze);
