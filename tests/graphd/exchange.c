@@ -307,6 +307,9 @@ static void locked_part(struct exchange *x)
 	x->req.ignore_range = !strcmp(x->hit.range, "ignore");
 	if (!fault_replaces(&x->hit))
 		handle(x);
+	/* Before its answer is on the wire: the next one may come on another
+	 * connection sooner than this one is cleaned up. */
+	session_leave(g, &x->fragment);
 	fault_apply(&x->hit, &x->out);
 	gate_note_answer(g, &x->out);
 	x->answered = true;
