@@ -85,7 +85,8 @@ class World:
 
     def __enter__(self):
         self.base.mkdir(parents=True, exist_ok=True)
-        make_certificates(self.base, GRAPH, LOGIN, CONTENT, "localhost")
+        make_certificates(self.base, GRAPH, LOGIN, CONTENT, "localhost",
+                          "127.0.0.1")
         (self.base / "hosts").write_text(
             f"127.0.0.1 localhost {GRAPH} {LOGIN} {CONTENT}\n")
         self.process = subprocess.Popen(

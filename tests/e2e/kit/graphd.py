@@ -53,10 +53,13 @@ class Graphd:
 
     # -- the process --------------------------------------------------------
 
+    def command(self):
+        return [str(BINARY), "--port", str(self.port), "--kind",
+                KINDS[self.kind], "--data", str(self.base / "data"),
+                "--quota", str(5 * 2**30)]
+
     def start(self):
-        command = [str(BINARY), "--port", str(self.port), "--kind",
-                   KINDS[self.kind], "--data", str(self.base / "data"),
-                   "--quota", str(5 * 2**30)]
+        command = self.command()
         for attempt in range(50):
             with self.log.open("ab") as log:
                 self.process = subprocess.Popen(
