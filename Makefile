@@ -92,7 +92,7 @@ unit_bins := $(patsubst tests/unit/%.c,$(B)/unit/%,$(unit_src))
 
 .DEFAULT_GOAL := all
 .PHONY: all help check-pkgs check-graphd-pkgs graphd unit sim test demo sandbox \
-	lint flags format install uninstall clean
+	bench lint flags format install uninstall clean
 .SECONDARY:
 
 # build/nmbackupfs, the name people and scripts use, is the last variant built.
@@ -172,6 +172,17 @@ demo:
 sandbox:
 	@tests/sandbox $(DIR)
 
+# Figures, not a test: they take long and want a machine to themselves.
+passthrough := /usr/share/doc/libfuse3-dev/examples/passthrough_ll.c
+bench: all graphd $(if $(wildcard $(passthrough)),build/bench/passthrough_ll)
+	@$(PYTHON) tests/bench/bench $(if $(QUICK),--quick, \
+		--markdown tests/bench/RESULTS.md) $(BENCH_ARGS)
+
+build/bench/passthrough_ll: $(passthrough)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) -O2 -o $@ $< $(call pkg_cflags,fuse3) $(call pkg_libs,fuse3)
+
 lint:
 	@tests/lint
 
@@ -200,7 +211,7 @@ clean:
 
 help:
 	@sed -n '3,11s/^# \{0,1\}//p' Makefile
-	@echo "targets: all test demo sandbox lint format install uninstall clean"
+	@echo "targets: all test demo sandbox bench lint format install uninstall clean"
 
 -include $(patsubst %.o,%.d,$(lib_objs) $(call obj,fs/main.c $(graphd_src) \
 	$(unit_src) $(unit_help) $(sim_src)))

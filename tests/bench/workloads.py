@@ -1,0 +1,322 @@
+"""What is measured, in the order in which a contender goes through it.
+
+A workload takes a Run and records values under the names of METRICS. Each
+leaves the contender mounted. A value that makes no sense for a contender (what
+is on the server, for a local one) is left out."""
+
+import os
+import pathlib
+import random
+import shutil
+import subprocess
+import time
+
+from kit import proc
+
+from service import Counter
+
+MIB = 2**20
+WAIT_S = 1800
+
+# name: (text, unit, which way is better, what issue and README promise)
+METRICS = {
+    "small_copy": ("{small_files} files of 4 KiB in 20 directories: cp returns",
+                   "s", "lower", "2 x passthrough"),
+    "small_sent": ("the same: all on the server", "s", "lower",
+                   "rclone / 8"),
+    "small_requests": ("the same: HTTP requests per file", "", "lower",
+                       "1.1 in a vault"),
+    "small_restore": ("the same: cp out again on a new machine", "s", "lower",
+                      ""),
+    "rename": ("rename of their directory: mv returns", "ms", "lower",
+               "10 ms"),
+    "rename_requests": ("the same: HTTP requests", "", "lower", "1"),
+    "remove": ("rm -r of it: rm returns", "ms", "lower", "3 x directory"),
+    "remove_requests": ("the same: HTTP requests", "", "lower", "2"),
+    "many_sent": ("{many_files} files of 30 KB: files on the server per second",
+                  "/s", "higher", "250"),
+    "big_copy": ("{big_mib} MiB: cp returns", "s", "lower", ""),
+    "big_sent": ("the same: from the first fragment until on the server",
+                 "MB/s", "higher", "0.8 x curl"),
+    "big_wait": ("the same: on the server after cp returned", "s", "lower",
+                 ""),
+    "big_up_cpu": ("the same: CPU per GB", "s", "lower", ""),
+    "first_byte": ("{big_mib} MiB on a new machine: first byte", "ms",
+                   "lower", "2.2 round trips"),
+    "big_read": ("the same: sequential read", "MB/s", "higher", "0.8 x curl"),
+    "big_down_cpu": ("the same: CPU per GB", "s", "lower", ""),
+    "warm_read": ("the same: read again, kernel cache empty", "MB/s",
+                  "higher", "0.9 x passthrough"),
+    "random_read": ("{random_reads} random reads of 4 KiB, cold: median",
+                    "ms", "lower", "1.2 round trips"),
+    "random_bytes": ("the same: KiB fetched each", "KiB", "lower", "70"),
+    "listing": ("{walk_files} files another device made: all seen on a new "
+                "machine", "s", "lower", ""),
+    "find": ("{walk_files} files after mount: find", "s", "lower",
+             "1.5 x passthrough"),
+    "ls": ("the same, mounted anew: ls -lR", "s", "lower",
+           "1.5 x passthrough"),
+    "walk_requests": ("the same: HTTP requests", "", "lower", "0"),
+}
+
+
+class Run:
+    def __init__(self, contender, service, sizes, source, values):
+        self.contender = contender
+        self.service = service if contender.remote else None
+        self.sizes = sizes
+        self.source = source
+        self.values = values
+
+    @property
+    def root(self):
+        return pathlib.Path(self.contender.root)
+
+    def record(self, name, value):
+        assert name in METRICS, name
+        self.values[name] = value
+
+    def remount(self, new_machine=False):
+        self.contender.stop()
+        if new_machine:
+            self.contender.clear()
+        self.contender.start()
+
+    def cpu_s(self):
+        pid = self.contender.pid()
+        if not pid:
+            return 0
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+        user, system = stat.rsplit(")", 1)[1].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+def timed(*command, cwd=None):
+    begin = time.monotonic()
+    subprocess.run(list(map(str, command)), check=True, cwd=cwd,
+                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    return time.monotonic() - begin
+
+
+# ---- what is copied --------------------------------------------------------
+
+
+def make_source(base, sizes):
+    """Trees and files that every contender gets the same."""
+    base = pathlib.Path(base)
+    rnd = random.Random(5)
+    for name, files, size in (("small", sizes.small_files, 4096),
+                              ("many", sizes.many_files, 30_000)):
+        for i in range(files):
+            folder = base / name / f"d{i % 20:02d}"
+            if i < 20:
+                folder.mkdir(parents=True)
+            (folder / f"file-{i:05d}.dat").write_bytes(rnd.randbytes(size))
+    with (base / "big").open("wb") as f:
+        for _ in range(sizes.big_mib):
+            f.write(rnd.randbytes(MIB))
+    return base
+
+
+def count_entries(tree):
+    return sum(len(d) + len(f) for _, d, f in os.walk(tree)) + 1
+
+
+# ---- small files -----------------------------------------------------------
+
+
+def copy_in(run, name):
+    """cp -r; (seconds, seconds until on the server, requests)."""
+    seen = Counter(run.service)
+    want = run.service.count_items() + count_entries(run.source / name) \
+        if run.service else 0
+    spent = timed("cp", "-r", run.source / name, run.root)
+    if not run.service:
+        return spent, None, None
+    run.service.wait_items(want, WAIT_S)
+    quiet = run.service.settle(WAIT_S)
+    return spent, seen.seconds() - quiet, seen.requests()
+
+
+def small(run):
+    files = run.sizes.small_files
+    spent, sent, requests = copy_in(run, "small")
+    run.record("small_copy", spent)
+    if not run.service:
+        return
+    run.record("small_sent", sent)
+    run.record("small_requests", requests / files)
+
+
+def restore(run):
+    """Of what small() left, as after the loss of this machine."""
+    if not run.service:
+        return
+    run.remount(new_machine=True)
+    run.contender.wait_listed(count_entries(run.source / "small"))
+    back = run.contender.base / "back"
+    run.record("small_restore", timed("cp", "-r", run.root / "small", back))
+    subprocess.run(["diff", "-r", run.source / "small", back], check=True)
+    shutil.rmtree(back)
+
+
+def rename_and_remove(run):
+    """Of the directory that small() left."""
+    seen = Counter(run.service)
+    begin = time.monotonic()
+    os.rename(run.root / "small", run.root / "moved")
+    run.record("rename", (time.monotonic() - begin) * 1000)
+    if run.service:
+        run.service.wait_for("moved", timeout=WAIT_S)
+        run.service.settle(WAIT_S, quiet_ms=1500)
+        run.record("rename_requests", seen.requests())
+    seen.start()
+    run.record("remove", timed("rm", "-r", run.root / "moved") * 1000)
+    if run.service:
+        run.service.wait_gone("moved", timeout=WAIT_S)
+        run.service.settle(WAIT_S, quiet_ms=1500)
+        run.record("remove_requests", seen.requests())
+
+
+def many(run):
+    if not run.service:
+        return
+    _, sent, _ = copy_in(run, "many")
+    run.record("many_sent", run.sizes.many_files / sent)
+
+
+# ---- one big file ----------------------------------------------------------
+
+
+def wait_first_upload(service, before):
+    """When the first fragment left."""
+    def begun():
+        now = service.upload_requests()
+        return now > before
+    proc.wait_until(begun, WAIT_S, "an upload", every=0.01)
+    return time.monotonic()
+
+
+def big_in(run):
+    size = run.sizes.big_mib * MIB
+    cpu = run.cpu_s()
+    before = run.service.upload_requests() if run.service else 0
+    run.record("big_copy", timed("cp", run.source / "big", run.root))
+    if not run.service:
+        return
+    closed = time.monotonic()
+    first = wait_first_upload(run.service, before)
+    run.service.wait_for("big", timeout=WAIT_S, size=size)
+    quiet = run.service.settle(WAIT_S)
+    end = time.monotonic() - quiet
+    run.record("big_sent", size / 1e6 / (end - first))
+    run.record("big_wait", end - closed)
+    run.record("big_up_cpu", (run.cpu_s() - cpu) / (size / 1e9))
+
+
+def read_through(path):
+    """(seconds to the first byte, seconds to the last)."""
+    begin = time.monotonic()
+    first = None
+    with open(path, "rb", buffering=0) as f:
+        while f.read(128 * 1024):
+            first = first or time.monotonic()
+    return first - begin, time.monotonic() - begin
+
+
+def forget_pages(path):
+    with open(path, "rb") as f:
+        os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def big_out(run):
+    """Of the file that big_in() left."""
+    size = run.sizes.big_mib * MIB
+    path = run.root / "big"
+    if run.service:
+        run.remount(new_machine=True)
+        run.contender.wait_listed(1)
+        cpu = run.cpu_s()
+        first, spent = read_through(path)
+        run.record("first_byte", first * 1000)
+        run.record("big_read", size / 1e6 / spent)
+        run.record("big_down_cpu", (run.cpu_s() - cpu) / (size / 1e9))
+    else:
+        read_through(path)  # what is behind it is in memory for all of them
+    spent = []
+    for _ in range(3):
+        forget_pages(path)
+        spent.append(read_through(path)[1])
+    run.record("warm_read", size / 1e6 / sorted(spent)[1])
+
+
+def random_reads(run):
+    """In the file that big_in() left."""
+    if not run.service:
+        return
+    run.remount(new_machine=True)
+    run.contender.wait_listed(1)
+    rnd = random.Random(7)
+    last = run.sizes.big_mib * MIB - 4096
+    took = []
+    with open(run.root / "big", "rb", buffering=0) as f:
+        os.pread(f.fileno(), 4096, 0)  # the URL is held from here on
+        run.service.settle(WAIT_S)
+        seen = Counter(run.service)
+        for _ in range(run.sizes.random_reads):
+            begin = time.monotonic()
+            os.pread(f.fileno(), 4096, rnd.randrange(last))
+            took.append(time.monotonic() - begin)
+    run.service.settle(WAIT_S)
+    took.sort()
+    run.record("random_read", took[len(took) // 2] * 1000)
+    run.record("random_bytes", seen.bytes_down() / len(took) / 1024)
+
+
+# ---- many names ------------------------------------------------------------
+
+
+def walk(run):
+    folders = run.sizes.walk_folders
+    files = run.sizes.walk_files
+    each = files // folders
+    top = run.root / "walk"
+    if run.service:
+        run.service.fill(folders, each, 100)
+        top = run.root
+        run.contender.stop()
+        run.contender.clear()
+        begin = time.monotonic()
+        run.contender.start()
+        run.contender.wait_listed(folders + files)
+        while count_entries(top) < folders + files:
+            time.sleep(0.2)
+        run.record("listing", time.monotonic() - begin)
+    else:
+        for d in range(folders):
+            folder = top / f"d{d:03d}"
+            folder.mkdir(parents=True)
+            for f in range(each):
+                (folder / f"f{f:03d}").write_bytes(b"x" * 100)
+    requests = 0
+    for name, command in (("find", ["find"]), ("ls", ["ls", "-lR"])):
+        run.remount()
+        if run.service:  # what the mount itself asks for is not the walk's
+            run.service.settle(WAIT_S)
+        seen = Counter(run.service)
+        run.record(name, timed(*command, top))
+        requests += seen.requests()
+    if run.service:
+        run.record("walk_requests", requests)
+
+
+# What belongs together, in this order: later ones use what earlier ones left.
+GROUPS = {
+    "small": (small, restore, rename_and_remove),
+    "many": (many,),
+    "big": (big_in, big_out, random_reads),
+    "walk": (walk,),
+}
+
+# All that a contender does who differs from another one in how it writes.
+WRITES = (small, many, big_in)
