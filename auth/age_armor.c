@@ -5,6 +5,7 @@
 
 #include <sodium.h>
 
+#include "auth/age_base64.h"
 #include "net/buf.h"
 
 #define BEGIN "-----BEGIN AGE ENCRYPTED FILE-----"
@@ -45,8 +46,8 @@ static int decode_line(struct age_dearmor *d, size_t len)
 	int rc;
 
 	if (len == 0 || len > LINE_CHARS ||
-	    sodium_base642bin(bytes, sizeof(bytes), d->line, len, NULL, &n,
-	                      NULL, sodium_base64_VARIANT_ORIGINAL) != 0)
+	    age_base64_decode_padded(d->line, len, bytes, sizeof(bytes), &n) <
+	            0)
 		return AGE_BAD_ARMOR;
 	if (n < sizeof(bytes))
 		d->state = DEARMOR_END;

@@ -19,7 +19,11 @@ void age_base64_encode(const void *data, size_t len, char *out);
 int age_base64_decode(const char *text, size_t len, void *out, size_t max,
                       size_t *out_len);
 
-/* As above, and it is an error if there are not exactly `size` bytes. */
+/* With padding, as in armor; else as above. */
+int age_base64_decode_padded(const char *text, size_t len, void *out,
+                             size_t max, size_t *out_len);
+
+/* As the first, and it is an error if there are not exactly `size` bytes. */
 int age_base64_decode_exact(const char *text, size_t len, void *out,
                             size_t size);
 
