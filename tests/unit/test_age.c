@@ -10,7 +10,6 @@
 #include "auth/age_payload.h"
 #include "net/buf.h"
 #include "tests/unit/age_rig.h"
-#include "tests/unit/alloc.h"
 #include "tests/unit/check.h"
 
 /* The file of facts/age.md 15: file key, nonce, ephemeral key count up. */
@@ -105,10 +104,90 @@ static void test_known_abc(void)
 	buf_done(&file);
 }
 
+/* Must be refused: facts/age.md 15, last lines. */
+static void test_wrong_length(void)
+{
+	static const struct {
+		size_t plain;
+		int change; /* bytes more, or fewer */
+		int rc;
+	} rows[] = {
+		{ 0, 1, AGE_BAD_CONTENT },       { 3, 1, AGE_BAD_CONTENT },
+		{ 65536, 1, AGE_BAD_CONTENT },   { 65537, 1, AGE_BAD_CONTENT },
+		{ 65537, -17, AGE_BAD_CONTENT }, { 65537, -1, AGE_BAD_CONTENT },
+		{ 3, -3, AGE_BAD_CONTENT },      { 3, -19, AGE_BAD_CONTENT },
+		{ 3, -20, AGE_BAD_HEADER },      { 3, -35, AGE_BAD_HEADER },
+		{ 3, -36, AGE_BAD_HEADER },      { 3, -203, AGE_BAD_HEADER },
+	};
+	uint8_t *plain = malloc(65537);
+
+	fill_mod_251(plain, 65537);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct buf file = BUF_INIT;
+		void *got = NULL;
+		size_t len;
+
+		check_row("row %zu", i);
+		seal_known(plain, rows[i].plain, &file);
+		buf_add_char(&file, '\0');
+		len = (size_t)((ssize_t)file.len - 1 + rows[i].change);
+		CHECK_EQ(open_known(file.data, len, &got, &len), rows[i].rc);
+		CHECK(!got);
+		buf_done(&file);
+	}
+	free(plain);
+}
+
+static void test_flipped_bits(void)
+{
+	struct buf file = BUF_INIT;
+
+	seal_known("abc", 3, &file);
+	for (size_t bit = 0; bit < file.len * 8; bit++) {
+		void *got = NULL;
+		size_t len = 0;
+		int rc;
+
+		check_row("bit %zu", bit);
+		file.data[bit / 8] ^= (char)(1 << bit % 8);
+		rc = open_known(file.data, file.len, &got, &len);
+		file.data[bit / 8] ^= (char)(1 << bit % 8);
+		CHECK(!got);
+		if (bit / 8 >= 168) /* nonce and chunk */
+			CHECK_EQ(rc, AGE_BAD_CONTENT);
+		else
+			CHECK(rc == AGE_BAD_HEADER || rc == AGE_NO_MATCH ||
+			      rc == AGE_BAD_MAC);
+	}
+	buf_done(&file);
+}
+
+/* Fresh keys every time. */
+static void test_never_twice(void)
+{
+	struct age_identity *id = age_rig_identity();
+	struct age_target to = { .recipients = &id->recipient,
+		                 .recipient_count = 1 };
+	struct buf a = BUF_INIT, b = BUF_INIT;
+
+	CHECK_EQ(age_seal_buf(&to, "abc", 3, &a), 0);
+	CHECK_EQ(age_seal_buf(&to, "abc", 3, &b), 0);
+	CHECK_EQ(a.len, b.len);
+	CHECK(memcmp(a.data + 168, b.data + 168, 16) != 0);
+	CHECK(memcmp(a.data + 184, b.data + 184, 19) != 0);
+	CHECK(memcmp(a.data + 76, b.data + 76, 43) != 0);
+	buf_done(&a);
+	buf_done(&b);
+	age_identity_free(id);
+}
+
 int main(void)
 {
 	age_rig_init();
 	RUN(test_known_answers);
 	RUN(test_known_abc);
+	RUN(test_wrong_length);
+	RUN(test_flipped_bits);
+	RUN(test_never_twice);
 	return check_report();
 }
