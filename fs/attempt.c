@@ -261,3 +261,32 @@ int attempt_get_sums(struct db *db, uint64_t aid, size_t n, uint64_t **out_sums)
 	*out_sums = sums;
 	return 0;
 }
+
+int attempt_set_tags(struct db *db, uint64_t aid, uint64_t grp,
+                     const uint8_t (*tags)[CODEC_TAG], size_t n)
+{
+	return db_run(db,
+	              "UPDATE attempt_chunk SET tags=? WHERE aid=? AND grp=?",
+	              DB_ARGS(DB_BLOB(tags, n * CODEC_TAG), DB_INT(aid),
+	                      DB_INT(grp)));
+}
+
+int attempt_get_tags(struct db *db, uint64_t aid, uint64_t grp,
+                     uint8_t (*out_tags)[CODEC_TAG], size_t *out_n)
+{
+	struct sqlite3_stmt *q;
+	int rc = db_query(
+		db, "SELECT tags FROM attempt_chunk WHERE aid=? AND grp=?",
+		DB_ARGS(DB_INT(aid), DB_INT(grp)), &q);
+	size_t len = 0;
+
+	if (rc == 0)
+		rc = db_next(db, q);
+	if (rc == 1) {
+		len = db_col_blob(q, 0, out_tags, ATTEMPT_GROUP * CODEC_TAG);
+		rc = len <= ATTEMPT_GROUP * CODEC_TAG ? 0 : -EUCLEAN;
+	}
+	db_finish(q);
+	*out_n = len / CODEC_TAG;
+	return rc;
+}

@@ -94,4 +94,13 @@ int attempt_set_sums(struct db *db, uint64_t aid, const uint64_t *sums,
 int attempt_get_sums(struct db *db, uint64_t aid, size_t n,
                      uint64_t **out_sums);
 
+/* Tags of sealed chunks made so far (fs/codec.h): the first `n` of the 1,024 of
+ * group `grp`, whose sums are stored already. attempt_get_tags() says how many
+ * there are. */
+#define ATTEMPT_GROUP 1024
+int attempt_set_tags(struct db *db, uint64_t aid, uint64_t grp,
+                     const uint8_t (*tags)[CODEC_TAG], size_t n);
+int attempt_get_tags(struct db *db, uint64_t aid, uint64_t grp,
+                     uint8_t (*out_tags)[CODEC_TAG], size_t *out_n);
+
 #endif

@@ -38,6 +38,7 @@ struct codec_bond {
  * into the attempt's row. `secret` is wiped by codec_seed_done(). */
 #define CODEC_HEADER_MAX 1024
 #define CODEC_SECRET_MAX 64
+#define CODEC_TAG        16
 struct codec_seed {
 	uint8_t header[CODEC_HEADER_MAX];
 	size_t header_len;
@@ -140,6 +141,14 @@ struct codec_ops {
 	 * plaintext is not what was sealed with this seed before. */
 	int (*writer_read)(struct codec_writer *w, codec_source_fn *source,
 	                   void *arg, void *buf, size_t len, uint64_t off);
+	/* CODEC_TAG bytes for each chunk made so far, from `first` on: how many
+	 * of `n` there are. They are kept with the attempt, and after a restart
+	 * the same bytes must come again: -ESTALE if not. NULL in both: a codec
+	 * without tags. */
+	size_t (*writer_tags)(struct codec_writer *w, uint64_t first, size_t n,
+	                      void *out);
+	int (*writer_expect)(struct codec_writer *w, uint64_t first, size_t n,
+	                     const void *tags);
 };
 
 struct codec {

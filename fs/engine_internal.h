@@ -5,9 +5,10 @@
  *	engine_step.c    one node: gather, plan, start what comes next
  *	engine_meta.c    jobs of one small request: mkdir, move, delete, look
  *	engine_send.c    jobs that send content
- *	engine_header.c  reads the header of what is there before it is replaced
- *	engine_delta.c   the feed, rounds
- *	engine_folder.c  our folder on the drive; listing a single folder
+ *	engine_tags.c    what was sealed once must come out again
+ *	engine_header.c  reads the header of what is there before it is
+ *replaced; link targets that are an item's content engine_delta.c   the feed,
+ *rounds engine_folder.c  our folder on the drive; listing a single folder
  *	engine_flush.c   who waits until all is sent
  *	engine_status.c  numbers for people */
 #ifndef NMB_ENGINE_INTERNAL_H
@@ -18,6 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "fs/cfile.h"
 #include "fs/engine.h"
 #include "fs/gather.h"
 #include "fs/outcome.h"
@@ -82,10 +84,12 @@ struct job {
 	struct attempt *attempt;
 	struct content *content;
 	struct codec_writer *writer;
+	uint64_t tag_group;     /* whose tags are noted next */
 	struct codec_bond base; /* of the version that is replaced */
 	uint64_t *sums;
 	size_t nsums;
 	uint8_t *small;
+	size_t nsmall; /* of what is read into it */
 	bool snapshot, resumed, big, counted_send, abandoned;
 	bool deferred; /* commit only after a look (promise 3) */
 	uint64_t counted_bytes;
@@ -233,8 +237,13 @@ void engine_start_resume(struct engine *e, struct plan_view *v);
 /* Ends what runs, or looks how it ended. */
 void engine_start_abandon(struct engine *e, struct plan_view *v,
                           struct job *running);
+/* engine_tags.c: of j->writer, with the attempt's row. Where no other callback
+ * of the upload runs. */
+int engine_note_tags(struct job *j, struct db *db);
+int engine_load_tags(struct job *j);
 /* engine_header.c */
 void engine_start_header(struct engine *e, struct plan_view *v);
+void engine_start_link(struct engine *e, struct plan_view *v);
 /* Everything that was prepared since: one transaction, one sync, start. */
 void engine_start_ready(struct engine *e);
 /* What a send job holds in memory. */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "fs/content.h"
 #include "fs/db.h"
@@ -167,6 +168,35 @@ static int read_small(struct job *j, uint8_t **out_plain, size_t *out_len)
 	return 0;
 }
 
+/* A symlink whose target is too long for its name. */
+static int read_target(struct job *j, uint8_t **out_plain, size_t *out_len)
+{
+	const struct codec *codec = j->e->opt.codec;
+	struct node *n = malloc(sizeof(*n));
+	char *target = calloc(1, 4096);
+	ssize_t len = 0;
+	struct db *db;
+	int rc = n && target ? store_reader(j->e->opt.store, &db) : -ENOMEM;
+
+	if (rc == 0) {
+		rc = node_get(db, j->ino, n);
+		if (rc == 0 && S_ISLNK(n->mode))
+			len = node_get_target(db, j->ino, target, 4096);
+		store_reader_done(j->e->opt.store, db);
+	}
+	if (rc == 0 && len < 0)
+		rc = (int)len;
+	if (rc == 0 && len > 0 && codec->ops->target_in_content &&
+	    codec->ops->target_in_content(codec, n, target)) {
+		*out_plain = (uint8_t *)target;
+		*out_len = (size_t)len;
+		target = NULL;
+	}
+	free(target);
+	free(n);
+	return rc;
+}
+
 static void prepare_small(void *arg)
 {
 	struct job *j = arg;
@@ -179,6 +209,8 @@ static void prepare_small(void *arg)
 		                 &j->content);
 		if (rc == 0)
 			rc = read_small(j, &plain, &len);
+	} else {
+		rc = read_target(j, &plain, &len);
 	}
 	if (rc == 0)
 		rc = seal_small(j, plain, len);
@@ -331,7 +363,7 @@ static int read_piece(void *arg, void *buf, size_t len, uint64_t off)
 }
 
 struct progress {
-	const struct job *j;
+	struct job *j;
 	const char *url;
 	uint64_t next;
 };
@@ -339,8 +371,11 @@ struct progress {
 static int edit_progress(struct db *db, void *arg)
 {
 	const struct progress *p = arg;
-	const struct job *j = p->j;
+	struct job *j = p->j;
+	int rc = engine_note_tags(j, db);
 
+	if (rc < 0)
+		return rc;
 	return attempt_set_progress(db, j->attempt->aid, p->url, p->next,
 	                            j->hash.len == p->next ? &j->hash : NULL);
 }
@@ -579,6 +614,8 @@ static void prepare_resume(void *arg)
 		j->snapshot = true;
 		rc = new_writer(j, false);
 	}
+	if (rc == 0)
+		rc = engine_load_tags(j);
 	quickxor_init(&j->hash);
 	if (a->has_hash_state && a->hash_state.len <= a->size)
 		j->hash = a->hash_state;

@@ -255,6 +255,10 @@ static void step_request(struct engine *e, struct todo_entry *t,
 		if (take_send_slot(e, t, v))
 			engine_start_send(e, v);
 		break;
+	case PLAN_READ_LINK:
+		if (take_meta_slot(e, t))
+			engine_start_link(e, v);
+		break;
 	case PLAN_READ_HEADER:
 		if (take_meta_slot(e, t))
 			engine_start_header(e, v);
@@ -309,10 +313,11 @@ static void step_out(struct engine *e, struct todo_entry *t,
 	case PLAN_DELETE:
 	case PLAN_CREATE:
 	case PLAN_REPLACE:
+	case PLAN_READ_LINK:
 	case PLAN_READ_HEADER:
 	case PLAN_RESUME:
 	case PLAN_ABANDON:
-		if (!e->opt.read_only)
+		if (!e->opt.read_only || out->action == PLAN_READ_LINK)
 			step_request(e, t, out);
 		break;
 	}

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "fs/bond.h"
 #include "fs/cfile.h"
@@ -77,6 +78,19 @@ static bool is_attrs_only(const struct gather *g, const struct plan_view *v,
 	return g->codec->ops->open_name(g->codec, v->n.s_name, tmp, target) ==
 	               0 &&
 	       (!strcmp(tmp->name, v->n.name) || v->n.flags & NODE_ALIAS);
+}
+
+static int gather_link(const struct gather *g, struct db *db,
+                       struct plan_view *v)
+{
+	ssize_t len;
+
+	if (!S_ISLNK(v->n.mode) || !node_on_server(&v->n) ||
+	    !g->codec->ops->target_in_content)
+		return 0;
+	len = node_get_target(db, v->n.ino, v->target, sizeof(v->target));
+	v->in.link_missing = len == -ENOENT;
+	return len < 0 && len != -ENOENT ? (int)len : 0;
 }
 
 /* The name its local state asks for; in.want_name NULL and why, if none. */
@@ -322,6 +336,8 @@ int gather_plan(const struct gather *g, struct db *db, uint64_t ino,
 	v->in.sets_times =
 		g->codec->ops->times_in_item && (g->personal || !v->n.s_size);
 	rc = gather_attempt(g, db, v);
+	if (rc == 0)
+		rc = gather_link(g, db, v);
 	if (rc == 0 && v->n.parent)
 		rc = gather_linked(g, db, v);
 	else if (rc == 0)

@@ -34,6 +34,7 @@ struct plan_view {
 	char want_name[NODE_REMOTE_MAX + 1];
 	char parent_id[NODE_ID_MAX + 1]; /* of the folder it is in here */
 	struct codec_bond bond;          /* of what its item holds; vault */
+	char target[4096];               /* of a symlink; vault */
 	struct plan_in in; /* ring, attempt.running, hurry, now_ms, quiet_ms,
 	                    * max_age_ms are the caller's */
 };

@@ -199,6 +199,8 @@ struct plan_out plan_next(const struct plan_in *in)
 		return plan_unlinked(in);
 	if (!in->sent)
 		return say(PLAN_CLEAN);
+	if (in->link_missing)
+		return say(PLAN_READ_LINK);
 	if (!in->want_name)
 		return (struct plan_out){ .action = PLAN_BLOCK,
 			                  .rc = in->name_rc,
@@ -223,6 +225,7 @@ const char *plan_action_name(enum plan_action a)
 		[PLAN_MKDIR] = "mkdir",
 		[PLAN_CREATE] = "create",
 		[PLAN_REPLACE] = "replace",
+		[PLAN_READ_LINK] = "read-link",
 		[PLAN_READ_HEADER] = "read-header",
 		[PLAN_MOVE] = "move",
 		[PLAN_ASIDE] = "aside",

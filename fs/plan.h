@@ -22,6 +22,7 @@
  *	  a folder, no delta round since           -> WAIT_ROUND
  *	  else                                     -> DELETE
  *	linked, of a kind that stays here          -> CLEAN
+ *	linked, a symlink without its target       -> READ_LINK
  *	linked, name can't be held there           -> BLOCK
  *	linked, not there
  *	  parent not there                         -> WAIT_NODE parent
@@ -71,6 +72,8 @@ enum plan_action {
 	PLAN_MKDIR,
 	PLAN_CREATE,      /* a new item with this content */
 	PLAN_REPLACE,     /* new content for the item */
+	PLAN_READ_LINK,   /* vault: the symlink's target is the item's content,
+	                   * and not here yet */
 	PLAN_READ_HEADER, /* first the header of what is there: the version
 	                   * that follows it builds on it (vault) */
 	PLAN_MOVE,        /* name, parent, times of the item */
@@ -109,6 +112,7 @@ struct plan_in {
 	bool sets_times; /* a change of mtime alone is sent */
 	bool attrs_only; /* vault: want_name and s_name are one plain name with
 	                  * different attributes */
+	bool link_missing;  /* vault: a symlink whose target is not here */
 	bool header_wanted; /* vault: nothing is known of the item's versions */
 
 	/* linked: the folder it is in here */

@@ -220,6 +220,8 @@ static void fill_new(const struct remote *r, struct node *n,
 		n->flags |= NODE_UNLISTED;
 	if (it->kind == ITEM_OTHER)
 		n->flags |= NODE_FOREIGN;
+	if (S_ISLNK(n->mode) && !v->target[0])
+		n->flags |= NODE_DIRTY; /* its content is the target */
 }
 
 static int insert(struct remote *r, struct tree_edit *e, struct db *db,
@@ -259,6 +261,8 @@ static int insert(struct remote *r, struct tree_edit *e, struct db *db,
 		rc = node_set_target(db, n->ino, v->target);
 	if (rc == 0)
 		tree_edit_entry(e, n->parent, n->name);
+	if (rc == 0 && n->flags & NODE_DIRTY)
+		tree_edit_dirty(e, n->ino);
 	free(n);
 	return rc;
 }

@@ -159,7 +159,7 @@ ssize_t tree_read_link(struct tree *t, uint64_t nodeid, char *out, size_t size)
 		store_reader_done(t->opt.store, db);
 	}
 	lock_rw_drop(&t->lock, LOCK_TREE);
-	return n == -ENOENT ? -EINVAL : n;
+	return n == -ENOENT ? -EIO : n; /* its target has not come yet */
 }
 
 /* ---- making
