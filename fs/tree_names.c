@@ -144,6 +144,7 @@ int tree_get_parent(struct tree *t, uint64_t nodeid, uint64_t *out_ino)
 
 ssize_t tree_read_link(struct tree *t, uint64_t nodeid, char *out, size_t size)
 {
+	struct node node;
 	struct db *db;
 	uint64_t ino;
 	ssize_t n;
@@ -156,10 +157,12 @@ ssize_t tree_read_link(struct tree *t, uint64_t nodeid, char *out, size_t size)
 	n = rc;
 	if (rc == 0) {
 		n = node_get_target(db, ino, out, size);
+		if (n == -ENOENT && node_get(db, ino, &node) == 0)
+			n = S_ISLNK(node.mode) ? -EIO : -EINVAL;
 		store_reader_done(t->opt.store, db);
 	}
 	lock_rw_drop(&t->lock, LOCK_TREE);
-	return n == -ENOENT ? -EIO : n; /* its target has not come yet */
+	return n; /* -EIO: its target is content, and has not come yet */
 }
 
 /* ---- making
