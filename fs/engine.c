@@ -420,6 +420,7 @@ static void end_jobs(struct engine *e)
 			}
 		}
 	} while (again);
+	engine_cancel_readbacks(e);
 	while (e->njobs) {
 		struct inbox in;
 

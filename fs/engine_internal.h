@@ -6,9 +6,10 @@
  *	engine_meta.c    jobs of one small request: mkdir, move, delete, look
  *	engine_send.c    jobs that send content
  *	engine_tags.c    what was sealed once must come out again
- *	engine_header.c  reads the header of what is there before it is
- *replaced; link targets that are an item's content engine_delta.c   the feed,
- *rounds engine_folder.c  our folder on the drive; listing a single folder
+ *	engine_readback.c  the hash of a content that the service doesn't say
+ *	engine_header.c  reads the header of what is there before it is replaced
+ *	engine_delta.c   the feed, rounds
+ *	engine_folder.c  our folder on the drive; listing a single folder
  *	engine_flush.c   who waits until all is sent
  *	engine_status.c  numbers for people */
 #ifndef NMB_ENGINE_INTERNAL_H
@@ -96,6 +97,7 @@ struct job {
 	struct upload *upload;
 	struct download *download; /* of a header */
 	struct download_range *range;
+	struct readback *readback; /* engine.lock; while one runs */
 	_Atomic uint64_t shown_sent, shown_total; /* for engine_each_upload() */
 	struct quickxor hash; /* of the first hash.len sealed bytes */
 };
@@ -248,6 +250,14 @@ void engine_start_link(struct engine *e, struct plan_view *v);
 void engine_start_ready(struct engine *e);
 /* What a send job holds in memory. */
 void engine_send_release(struct job *j);
+
+/* ---- engine_readback.c --------------------------------------------------- */
+
+/* Reads what j->item holds: `next` comes with j->rc, and with the item's hash
+ * if that is 0. */
+void engine_read_back(struct engine *e, struct job *j, job_fn *next);
+/* They end soon; for the end of the engine, with the graph stopped. */
+void engine_cancel_readbacks(struct engine *e);
 
 /* ---- engine_delta.c, engine_folder.c ------------------------------------- */
 

@@ -116,10 +116,11 @@ static int is_ours(const struct job *j)
 	return item_same_content(&j->item, a->size, a->hash);
 }
 
-/* Settles the job's open attempt by what a look found. False: look again, or
- * the job has ended. */
+/* Settles the job's open attempt by what a look found. False: look `again`, or
+ * the job comes back as `looked`, or has ended. An item without a hash is read:
+ * it may still hold what was there before, in the same size. */
 static bool settle_attempt(struct engine *e, struct job *j, bool found,
-                           job_fn *again)
+                           job_fn *again, job_fn *looked)
 {
 	int ours, rc;
 
@@ -130,8 +131,12 @@ static bool settle_attempt(struct engine *e, struct job *j, bool found,
 		job_delay(j, LOOK_AGAIN_MS, again);
 		return false;
 	}
+	if (ours == -ENODATA) {
+		engine_read_back(e, j, looked);
+		return false;
+	}
 	if (ours)
-		rc = outcome_sent(&e->outcome, j->attempt, &j->item, ours == 1);
+		rc = outcome_sent(&e->outcome, j->attempt, &j->item, true);
 	else
 		rc = outcome_not_sent(&e->outcome, j->attempt->aid);
 	if (!ours && j->attempt->url[0])
@@ -231,7 +236,7 @@ static void looked_place(struct engine *e, struct job *j)
 		give_up(e, j, "the service answered with another item", -EIO);
 		return;
 	}
-	if (!settle_attempt(e, j, j->rc == 0, look_place_again))
+	if (!settle_attempt(e, j, j->rc == 0, look_place_again, looked_place))
 		return;
 	if (j->status == 404) { /* it was held a moment ago: soon again */
 		give_up(e, j, "name refused as taken, yet not found", -EEXIST);
@@ -310,7 +315,7 @@ static void looked_item(struct engine *e, struct job *j)
 		give_up(e, j, "the service answered without an item", -EIO);
 		return;
 	}
-	if (!settle_attempt(e, j, j->rc == 0, look_item_again))
+	if (!settle_attempt(e, j, j->rc == 0, look_item_again, looked_item))
 		return;
 	if (j->status == 404) {
 		memset(&j->item, 0, sizeof(j->item));

@@ -758,6 +758,20 @@ static void looked_for_hash(struct engine *e, struct job *j)
 		give_up(e, j, "verify", j->rc < 0 ? j->rc : -EIO);
 }
 
+static void look(struct engine *e, struct job *j);
+
+static void read_back(struct engine *e, struct job *j)
+{
+	if (j->rc == 0)
+		verify(e, j);
+	else if (j->rc == -ESTALE || j->rc == -ENOENT)
+		look(e, j);
+	else if (j->rc == -EACCES || j->rc == -EPERM)
+		noted(e, j, false); /* it took them, and keeps them to itself */
+	else
+		give_up(e, j, "read back", j->rc);
+}
+
 static void look_for_hash(struct engine *e, struct job *j)
 {
 	int rc;
@@ -790,7 +804,7 @@ static void verify(struct engine *e, struct job *j)
 		memcpy(j->item_id, j->item.id, sizeof(j->item_id));
 		job_delay(j, LOOK_HASH_MS, look_for_hash);
 	} else {
-		noted(e, j, false);
+		engine_read_back(e, j, read_back);
 	}
 }
 

@@ -33,8 +33,9 @@ int outcome_made(const struct outcome *o, uint64_t ino, uint64_t parent,
                  const struct item *it);
 
 /* The attempt's content is on the server as `it`, verified by size and hash
- * (`verified`; without a hash the content is not evictable). The row of the
- * attempt goes; content becomes clean if nothing was written since. */
+ * (`verified`; if what is there can't even be read back, it is not evictable).
+ * The row of the attempt goes; content becomes clean if nothing was written
+ * since. */
 int outcome_sent(const struct outcome *o, const struct attempt *a,
                  const struct item *it, bool verified);
 

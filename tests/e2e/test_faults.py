@@ -6,6 +6,7 @@ The tree is written, read back from an empty cache, and must be equal."""
 import errno
 import os
 import shutil
+import sqlite3
 import time
 
 import pytest
@@ -155,6 +156,45 @@ def test_missing_hash_is_no_failure(signed_in, mnt, graphd):
     (mnt / "f").write_bytes(b"x" * 100_000)
     signed_in.flush()
     assert graphd.read("f") == b"x" * 100_000
+
+
+def evictable(machine, name):
+    """The store says that the server surely has the content of the file."""
+    db = sqlite3.connect(machine.state / "nmbackupfs/default/state.db")
+    [[flags]] = db.execute("select f.flags from node n join cfile f"
+                           " on f.cid = n.cid where cast(n.name as text) = ?",
+                           (name,))
+    db.close()
+    return bool(flags & 1)
+
+
+@pytest.mark.configs("personal", "work")
+def test_hash_that_never_comes(signed_in, mnt, graphd):
+    """Read back and compared before it may be evicted (facts 4)."""
+    graphd.quirk(no_hash=1)
+    data = trees.payload("h", 5_000_000)
+    (mnt / "f").write_bytes(data)
+    graphd.wait_for("f", size=len(data))
+    assert not evictable(signed_in, "f")
+    signed_in.flush()
+    assert evictable(signed_in, "f")
+    assert graphd.bytes_down() == len(data)
+    assert graphd.read("f") == data
+
+
+@pytest.mark.configs("personal")
+def test_old_content_without_a_hash_is_not_ours(signed_in, mnt, graphd):
+    """The session is gone and nothing was done; what is there has our size, and
+    no hash would tell that it is the version before."""
+    graphd.quirk(no_hash=1)
+    (mnt / "f").write_bytes(b"old" * 1000)
+    signed_in.flush()
+    graphd.fault("fragment", expire="session")
+    (mnt / "f").write_bytes(b"new" * 1000)
+    signed_in.flush(timeout=80)
+    graphd.wait_fault()
+    assert graphd.versions("f") == [b"old" * 1000, b"new" * 1000]
+    assert evictable(signed_in, "f")
 
 
 def test_tag_moves_for_no_reason(signed_in, mnt, graphd):
