@@ -52,8 +52,8 @@ int contents_flush(struct contents *cs);
 
 /* Housekeeping, soon after `untidy` and after evicting: makes commits durable
  * (store_sync()) and then removes the files they made useless; saves what
- * could not be saved when its last user left (full disk). -EAGAIN: it still
- * can't. */
+ * could not be saved when its last user left (full disk, or it was changed
+ * just then). -EAGAIN: some is left, to be saved the next time. */
 int contents_tidy(struct contents *cs);
 
 /* There is something for contents_tidy(). Called with no lock of this module,
