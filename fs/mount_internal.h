@@ -32,8 +32,8 @@ void mount_close_parts(struct mount *m);
 
 /* ---- mount_serve.c ---- */
 
-/* Mounts, serves until unmounted or stopped; everything of FUSE is gone when
- * it returns. An exit status. */
+/* Mounts, serves until unmounted or stopped; the connection to the kernel is
+ * closed when it returns. An exit status. */
 int mount_serve(struct mount *m, mount_ready_fn *ready, void *arg, char *why,
                 size_t size);
 

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <fuse_lowlevel.h>
+
 #include "fs/codec.h"
 #include "fs/config.h"
 #include "fs/content.h"
@@ -374,6 +376,10 @@ void mount_close_parts(struct mount *m)
 	/* Jobs may still hold references into what goes next. */
 	space_free(nmb->space);
 	work_free(nmb->work);
+	/* Not before the threads that answered have ended: each has a pipe of
+	 * the session, which goes with it only as long as the session lives. */
+	if (nmb->fuse)
+		fuse_session_destroy(nmb->fuse);
 	tree_free(nmb->tree);
 	park_free(nmb->park);
 	notify_free(nmb->notify);

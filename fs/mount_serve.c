@@ -159,8 +159,6 @@ int mount_serve(struct mount *m, mount_ready_fn *ready, void *arg, char *why,
 		         "%s can't be mounted on; is /dev/fuse there, and "
 		         "fusermount3 installed?",
 		         nmb->mountpoint);
-		fuse_session_destroy(nmb->fuse);
-		nmb->fuse = NULL;
 		return EXIT_FAILED;
 	}
 	rc = run_loop(m, ready, arg);
@@ -168,8 +166,6 @@ int mount_serve(struct mount *m, mount_ready_fn *ready, void *arg, char *why,
 		snprintf(why, size, "start: %s", strerror(-rc));
 	/* Closes the connection: who still has a file open gets ENOTCONN. */
 	fuse_session_unmount(nmb->fuse);
-	fuse_session_destroy(nmb->fuse);
-	nmb->fuse = NULL;
 	ops_close_all(nmb);
 	return rc < 0 ? EXIT_FAILED : EXIT_OK;
 }
