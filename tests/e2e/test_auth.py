@@ -26,7 +26,7 @@ def test_message_as_the_service_words_it(machine, graphd):
             shown += line
         assert graphd.login_url in shown or "devicelogin" in shown
         graphd.login(approve=code.group(1))
-        assert process.wait(20) == 0
+        assert process.wait(proc.patience(20)) == 0
     finally:
         proc.stop(process)
 
@@ -69,7 +69,7 @@ def test_interrupt(machine, graphd):
     process = machine.popen("auth", stderr=-1, text=True)
     process.stderr.readline()
     process.send_signal(signal.SIGINT)
-    assert process.wait(5) != 0
+    assert process.wait(proc.patience(5)) != 0
     process.stderr.close()
 
 

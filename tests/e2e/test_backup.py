@@ -12,12 +12,13 @@ import subprocess
 import pytest
 
 from kit import graphd as kit_graphd
-from kit import trees
+from kit import proc, trees
 
 
 def run(*args, cwd=None, timeout=100, **env):
     done = subprocess.run([str(a) for a in args], cwd=cwd, text=True,
-                          capture_output=True, timeout=timeout, check=False,
+                          capture_output=True, timeout=proc.patience(timeout),
+                          check=False,
                           errors="replace", env={**os.environ, **env})
     assert done.returncode == 0, f"{args}: {done.stdout}{done.stderr}"
     return done.stdout

@@ -17,7 +17,7 @@ import threading
 
 import pytest
 
-from kit import trees
+from kit import proc, trees
 from kit.marks import needs_root
 
 pytestmark = pytest.mark.configs("personal-60")
@@ -223,7 +223,7 @@ def test_two_appenders_lose_no_line(here):
               "os.write(f,b'%s %04d\\n'%(sys.argv[2].encode(),i))")
     both = [subprocess.Popen(["/usr/bin/python3", "-c", script,
                               here / "log", who]) for who in ("left", "right")]
-    assert [p.wait(30) for p in both] == [0, 0]
+    assert [p.wait(proc.patience(30)) for p in both] == [0, 0]
     lines = (here / "log").read_bytes().splitlines()
     for who in (b"left", b"right"):
         assert [ln for ln in lines if ln.startswith(who)] == \
@@ -354,7 +354,8 @@ print(code(open, root + "/secret"), code(open, root + "/open"),
       code(os.chmod, root + "/open", 0o777))
 """
     out = subprocess.run(["/usr/bin/python3", "-c", script], text=True,
-                         capture_output=True, timeout=20, check=False)
+                         capture_output=True, timeout=proc.patience(20),
+                         check=False)
     assert out.stdout.split() == [str(c) for c in (
         errno.EACCES, 0, errno.EACCES, errno.EACCES, 0, errno.EPERM,
         errno.EPERM)], out.stderr

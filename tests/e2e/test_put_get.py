@@ -112,7 +112,7 @@ def test_another_device_is_not_overwritten(signed_in, base, graphd):
     graphd.wait_request("fragment")
     graphd.put("p", b"theirs")
     graphd.limit(up=0)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=proc.patience(60))
     assert process.returncode == 1 and "changed by somebody else" in said
     assert graphd.read("p") == b"theirs"
 
@@ -125,7 +125,7 @@ def test_another_device_makes_the_name(signed_in, base, graphd):
     graphd.wait_request("fragment")
     graphd.put("p", b"theirs")
     graphd.limit(up=0)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=proc.patience(60))
     assert process.returncode == 1 and "changed by somebody else" in said
     assert graphd.read("p") == b"theirs"
 
@@ -151,7 +151,7 @@ def test_interrupted_put_leaves_nothing(signed_in, base, graphd):
                               text=True)
     graphd.wait_request("fragment")
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=20)
+    _, said = process.communicate(timeout=proc.patience(20))
     assert process.returncode == 1 and "interrupted" in said
     graphd.limit(up=0)
     proc.wait_until(lambda: not graphd.sessions(), 20,
@@ -294,7 +294,7 @@ def test_interrupted_get_leaves_nothing(signed_in, base, graphd, sig):
                               stderr=subprocess.DEVNULL)
     graphd.wait_request("download")
     process.send_signal(sig)
-    assert process.wait(10) == 1
+    assert process.wait(proc.patience(10)) == 1
     assert not (base / "out").exists() and no_leftovers(base)
 
 
@@ -307,12 +307,12 @@ def test_a_slow_reader_and_one_that_leaves(signed_in, graphd):
     graphd.wait_request("download", timeout=20)
     assert process.stdout.read() == data
     process.stdout.close()
-    assert process.wait(20) == 0
+    assert process.wait(proc.patience(20)) == 0
     process = signed_in.popen("get", "p", stdout=subprocess.PIPE,
                               stderr=subprocess.DEVNULL)
     assert process.stdout.read(10) == data[:10]
     process.stdout.close()
-    assert process.wait(20) != 0
+    assert process.wait(proc.patience(20)) != 0
 
 
 # -- beside a mount -------------------------------------------------------------
@@ -340,7 +340,8 @@ def test_get_through_the_mount(signed_in, mnt, base, graphd):
     signed_in.flush()
     item_id = graphd.item("p")["id"]
     out = subprocess.run(signed_in.command("get", item_id), env=signed_in.env,
-                         capture_output=True, timeout=30, check=True)
+                         capture_output=True,
+                         timeout=proc.patience(30), check=True)
     assert out.stdout == b"unsent"
     signed_in.run("get", "nothing", "-o", base / "out3", check=1)
 

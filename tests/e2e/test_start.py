@@ -144,8 +144,8 @@ def test_from_fstab(signed_in, base, tmp_path):
     done = subprocess.run(
         [helper.stdout.split()[0], f"{program.BINARY}#", base / "mnt", "-o",
          "rw,nosuid,nodev,folder=from-fstab,cache_size=1G"],
-        env=signed_in.env, capture_output=True, text=True, timeout=30,
-        check=False)
+        env=signed_in.env, capture_output=True, text=True,
+        timeout=proc.patience(30), check=False)
     try:
         assert done.returncode == 0, done.stderr
         (base / "mnt/x").write_bytes(b"1")
@@ -222,7 +222,7 @@ def test_remount_over_a_dead_mount(signed_in, mnt):
 def test_signals_end_it_in_order(signed_in, mnt, sig):
     (mnt / "x").write_bytes(b"1")
     mnt.process.send_signal(sig)
-    assert mnt.process.wait(20) in (0, 128 + sig)
+    assert mnt.wait(20) in (0, 128 + sig)
     assert not proc.mounts_below(mnt.path)
     again = signed_in.mount()
     assert (again / "x").read_bytes() == b"1"
@@ -238,8 +238,8 @@ def test_signals_end_a_busy_mount(signed_in, mnt, sig):
                         .endswith("/x"))
         began = time.monotonic()
         mnt.process.send_signal(sig)
-        assert mnt.process.wait(20) in (0, 128 + sig)
-        assert time.monotonic() - began < 10
+        assert mnt.wait(20) in (0, 128 + sig)
+        assert time.monotonic() - began < proc.patience(10)
         assert not proc.mounts_below(mnt.path)
     finally:
         holder.kill()

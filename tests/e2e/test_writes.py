@@ -25,7 +25,7 @@ def test_stream_over_an_existing_backup(signed_in, mnt, graphd, base):
     subprocess.run(
         ["sh", "-c", '(sleep 3; head -c 1000000 "$1"; sleep 1;'
          ' tail -c +1000001 "$1") > "$2"', "sh", base / "data", mnt / "dump"],
-        check=True, timeout=30)
+        check=True, timeout=proc.patience(30))
     signed_in.flush()
     assert graphd.versions("dump") == [b"yesterday" * 1000, data]
 
@@ -35,7 +35,8 @@ def test_child_processes_flush_but_do_not_finish(signed_in, mnt, graphd):
     """Each child that inherits the file closes it once: FLUSH is no end."""
     subprocess.run(
         ["sh", "-c", 'exec 5>"$1"; for i in 1 2 3 4 5; do /bin/echo $i >&5;'
-         " sleep 0.4; done", "sh", mnt / "log"], check=True, timeout=30)
+         " sleep 0.4; done", "sh", mnt / "log"],
+        check=True, timeout=proc.patience(30))
     signed_in.flush()
     assert graphd.versions("log") == [b"1\n2\n3\n4\n5\n"]
 

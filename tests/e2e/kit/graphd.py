@@ -127,6 +127,7 @@ class Graphd:
         self._post("set", {name: values})
 
     def _wait(self, timeout=20, **conditions):
+        timeout = proc.patience(timeout)
         self._call("GET", "wait", timeout=timeout + 20,
                    timeout_ms=int(timeout * 1000), **conditions)
 

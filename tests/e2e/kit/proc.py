@@ -10,6 +10,9 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 
+# How much slower than usual the program may be: under a sanitizer or valgrind.
+SLOW = float(os.environ.get("NMB_TEST_SLOW", "1"))
+
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -25,8 +28,14 @@ def die_with_parent():
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
+def patience(seconds):
+    """A bound on how long something takes that does not wait for a clock."""
+    return seconds * SLOW
+
+
 def wait_until(ready, timeout=20.0, what="the condition", every=0.02):
     """Asks until ready() is true and returns that answer; AssertionError else."""
+    timeout = patience(timeout)
     end = time.monotonic() + timeout
     while True:
         answer = ready()
@@ -70,7 +79,7 @@ def stop(process, timeout=10.0, sig=signal.SIGTERM):
     if process.poll() is None:
         process.send_signal(sig)
         try:
-            process.wait(timeout)
+            process.wait(patience(timeout))
         except subprocess.TimeoutExpired:
             process.kill()
     return process.wait(30)

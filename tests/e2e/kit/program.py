@@ -19,14 +19,23 @@ FAILED, USAGE, SIGN_IN, UNFINISHED, BUSY = 1, 2, 3, 5, 7
 
 CLIENT_ID = "11111111-2222-3333-4444-555555555555"
 
+# TSan needs address-space randomisation off on recent kernels.
+SETARCH = ["setarch", "-R"] if "thread" in BINARY.parent.name else []
+VALGRIND = ["valgrind", "-q", "--leak-check=full", "--error-exitcode=99",
+            "--show-leak-kinds=definite,indirect",
+            "--errors-for-leak-kinds=definite,indirect",
+            f"--suppressions={proc.ROOT}/tests/valgrind.supp"] \
+    if os.environ.get("NMB_TEST_VALGRIND") else []
+
 # Seconds after which a hung mount is killed, so that the test that hangs in
 # it gets an error and the rest can go on.
-WATCHDOG_S = float(os.environ.get("NMB_TEST_WATCHDOG", "90"))
+WATCHDOG_S = proc.patience(90)
 
 
 def help_text():
-    return subprocess.run([str(BINARY), "--help"], capture_output=True,
-                          text=True, timeout=20, check=False).stdout
+    return subprocess.run([*SETARCH, str(BINARY), "--help"],
+                          capture_output=True, text=True,
+                          timeout=proc.patience(20), check=False).stdout
 
 
 class Machine:
@@ -76,9 +85,8 @@ class Machine:
     # -- commands ---------------------------------------------------------
 
     def command(self, *args):
-        # TSan needs address-space randomisation off on recent kernels.
-        wrap = ["setarch", "-R"] if "thread" in BINARY.parent.name else []
-        return wrap + [str(BINARY), *map(str, args)]
+        wrap = VALGRIND and [*VALGRIND, f"--log-file={self.sanitizer_log}.%p"]
+        return [*SETARCH, *wrap, str(BINARY), *map(str, args)]
 
     def popen(self, *args, env=None, **kw):
         kw.setdefault("stdin", subprocess.DEVNULL)
@@ -88,7 +96,8 @@ class Machine:
 
     def run(self, *args, timeout=60, env=None, check=None, **kw):
         """Runs a command to its end; `check` is the exit status it must have."""
-        done = subprocess.run(self.command(*args), timeout=timeout,
+        done = subprocess.run(self.command(*args),
+                              timeout=proc.patience(timeout),
                               env={**self.env, **(env or {})},
                               stdin=kw.pop("stdin", subprocess.DEVNULL),
                               capture_output=True, text=True, check=False,
@@ -113,8 +122,8 @@ class Machine:
 
     def flush(self, *args, timeout=60):
         """Waits until all is on the server; AssertionError if it is not."""
-        return self.run("flush", "--timeout", timeout, *args,
-                        timeout=timeout + 20, check=0)
+        return self.run("flush", "--timeout", int(proc.patience(timeout)),
+                        *args, timeout=timeout + 20, check=0)
 
     def wait_status(self, ready, timeout=20.0, what="the status"):
         return proc.wait_until(lambda: (s := self.status()) and ready(s) and s,
@@ -146,8 +155,8 @@ class Machine:
                 os.waitpid(pid, 0)
 
     def sanitizer_reports(self):
-        return "\n".join(proc.tail(p, 80) for p in
-                         sorted(self.base.glob(self.sanitizer_log.name + ".*")))
+        logs = sorted(self.base.glob(self.sanitizer_log.name + ".*"))
+        return "\n".join(proc.tail(p, 80) for p in logs).strip()
 
 
 class Mount:
@@ -202,18 +211,22 @@ class Mount:
     def kill(self, sig=signal.SIGKILL):
         """kill -9; the dead mount stays, as after a real crash."""
         self.process.send_signal(sig)
-        return self.process.wait(20)
+        return self.wait(20)
+
+    def wait(self, timeout=20.0):
+        """The exit status once it has ended by itself."""
+        return self.process.wait(proc.patience(timeout))
 
     def unmount(self, timeout=30.0, wait=True):
         """fusermount3 -u; then the program ends once all is uploaded."""
         done = subprocess.run(["fusermount3", "-u", str(self.path)],
-                              capture_output=True, text=True, timeout=timeout,
-                              check=False)
+                              capture_output=True, text=True,
+                              timeout=proc.patience(timeout), check=False)
         assert done.returncode == 0, done.stderr
         return self.wait_end(timeout) if wait else None
 
     def wait_end(self, timeout=30.0):
-        rc = self.process.wait(timeout)
+        rc = self.wait(timeout)
         assert rc == 0, (f"the program ended with {rc} after the unmount:\n"
                          + proc.tail(self.machine.log, 20))
         return rc
