@@ -54,6 +54,7 @@ struct control {
 	int listen_fd, event_fd, dir_fd;
 	pthread_mutex_t lock; /* LOCK_LEAF: waiting, changed, stop */
 	bool stop, changed;
+	bool started;
 	struct peer *peer[MAX_PEERS];
 };
 
@@ -538,21 +539,22 @@ int control_new(struct nmb *nmb, struct control **out_c)
 	pthread_mutex_init(&c->lock, NULL);
 	c->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	rc = c->event_fd < 0 ? -errno : listen_on(c);
-	if (rc < 0)
-		goto err_free;
-	rc = -pthread_create(&c->thread, NULL, control_run, c);
-	if (rc < 0)
-		goto err_listen;
-	*out_c = c;
-	return 0;
-
-err_listen:
-	stop_listening(c);
-err_free:
+	if (rc == 0) {
+		*out_c = c;
+		return 0;
+	}
 	if (c->event_fd >= 0)
 		close(c->event_fd);
 	pthread_mutex_destroy(&c->lock);
 	free(c);
+	return rc;
+}
+
+int control_start(struct control *c)
+{
+	int rc = -pthread_create(&c->thread, NULL, control_run, c);
+
+	c->started = rc == 0;
 	return rc;
 }
 
@@ -564,7 +566,8 @@ void control_stop(struct control *c)
 	c->stop = true;
 	lock_drop(&c->lock, LOCK_LEAF);
 	ring(c);
-	pthread_join(c->thread, NULL);
+	if (c->started)
+		pthread_join(c->thread, NULL);
 	stop_listening(c);
 }
 

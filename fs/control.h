@@ -27,12 +27,14 @@
 struct control;
 struct nmb;
 
-/* Binds and starts the thread. */
+/* Binds: who connects waits until the thread is started, which needs all parts
+ * of nmb. */
 int control_new(struct nmb *nmb, struct control **out_c);
+int control_start(struct control *c);
 
 /* Hangs up on everybody and ends the thread: before the engine goes. */
 void control_stop(struct control *c);
-/* After the engine has gone: it may still wake who waited here. */
+/* After the engine has stopped: it may still wake who waited here. */
 void control_free(struct control *c);
 
 /* Something changed: who listens to `events` gets a line. Never blocks. */

@@ -581,7 +581,7 @@ static void free_parts(struct engine *e)
 	free(e);
 }
 
-int engine_make(const struct engine_options *opt, struct engine **out_e)
+int engine_new(const struct engine_options *opt, struct engine **out_e)
 {
 	struct engine *e = calloc(1, sizeof(*e));
 	int rc;
@@ -607,31 +607,31 @@ int engine_make(const struct engine_options *opt, struct engine **out_e)
 	return 0;
 }
 
-int engine_new(const struct engine_options *opt, struct engine **out_e)
+int engine_start(struct engine *e)
 {
-	struct engine *e;
-	int rc = engine_make(opt, &e);
+	int rc = -pthread_create(&e->thread, NULL, engine_run, e);
 
-	if (rc < 0)
-		return rc;
-	rc = -pthread_create(&e->thread, NULL, engine_run, e);
-	if (rc < 0) {
-		free_parts(e);
-		return rc;
-	}
-	*out_e = e;
-	return 0;
+	e->started = rc == 0;
+	return rc;
 }
 
-void engine_free(struct engine *e)
+void engine_stop(struct engine *e)
 {
-	if (!e)
+	if (!e || !e->started)
 		return;
 	lock_take(&e->lock, LOCK_LEAF);
 	e->stop = true;
 	pthread_cond_signal(&e->wake);
 	lock_drop(&e->lock, LOCK_LEAF);
 	pthread_join(e->thread, NULL);
+	e->started = false;
+}
+
+void engine_free(struct engine *e)
+{
+	if (!e)
+		return;
+	engine_stop(e);
 	free_parts(e);
 }
 

@@ -50,10 +50,15 @@ struct engine_options {
 	void *arg;
 };
 
+/* Others may tell it things from now on; nothing runs and no callback comes
+ * before engine_start(). */
 int engine_new(const struct engine_options *opt, struct engine **out_e);
+int engine_start(struct engine *e);
 
 /* Stops starting requests, waits for those under way to end or be cancelled
- * (seconds at most), joins. What is unsent stays dirty. */
+ * (seconds at most), joins. What is unsent stays dirty; what it is told from
+ * then on, it finds in the store the next time. */
+void engine_stop(struct engine *e);
 void engine_free(struct engine *e);
 
 /* tree_events.dirty and .settled. Never block. */

@@ -120,6 +120,7 @@ struct engine {
 	struct todo *todo;
 	struct plan_view *view, *view2;
 	pthread_t thread;
+	bool started;
 
 	/* ---- the inbox: any thread, under `lock` (LOCK_LEAF) ---- */
 	pthread_mutex_t lock;
@@ -165,10 +166,9 @@ struct engine {
 
 /* ---- engine.c ------------------------------------------------------------ */
 
-/* Without the thread: whoever makes one takes its turns (tests/sim).
- * engine_next_turn(): when the next is due, clock_mono_ms(); -1: when something
- * happens. */
-int engine_make(const struct engine_options *opt, struct engine **out_e);
+/* What the thread does: whoever doesn't start it may take the turns
+ * (tests/sim). engine_next_turn(): when the next is due, clock_mono_ms(); -1:
+ * when something happens. */
 void engine_turn(struct engine *e);
 int64_t engine_next_turn(struct engine *e);
 

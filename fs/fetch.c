@@ -749,7 +749,7 @@ static void cancel_all_locked(struct fetch *f)
 	}
 }
 
-void fetch_free(struct fetch *f)
+void fetch_stop(struct fetch *f)
 {
 	struct stream *s;
 
@@ -776,6 +776,13 @@ void fetch_free(struct fetch *f)
 	while (f->nstreams || f->timers)
 		lock_wait(&f->idle, &f->lock);
 	lock_drop(&f->lock, LOCK_LEAF);
+}
+
+void fetch_free(struct fetch *f)
+{
+	if (!f)
+		return;
+	fetch_stop(f);
 	pthread_cond_destroy(&f->idle);
 	pthread_mutex_destroy(&f->lock);
 	free(f);

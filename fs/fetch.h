@@ -48,8 +48,10 @@ struct fetch_options {
 
 int fetch_new(const struct fetch_options *opt, struct fetch **out_f);
 
-/* Everybody waiting gets -ECANCELED. Stops the graph if that takes a request
- * that can't be cancelled by itself. */
+/* Everybody waiting gets -ECANCELED, and who comes later too; no callback comes
+ * once it has returned. Stops the graph if that takes a request that can't be
+ * cancelled by itself. */
+void fetch_stop(struct fetch *f);
 void fetch_free(struct fetch *f);
 
 /* rc 0: try the read again (it may miss again, further on); else -Exxx for the

@@ -33,16 +33,14 @@ static void on_dirty(void *arg, uint64_t ino)
 {
 	struct nmb *nmb = arg;
 
-	if (nmb->engine)
-		engine_note_dirty(nmb->engine, ino);
+	engine_note_dirty(nmb->engine, ino);
 }
 
 static void on_settled(void *arg, uint64_t ino)
 {
 	struct nmb *nmb = arg;
 
-	if (nmb->engine)
-		engine_note_settled(nmb->engine, ino);
+	engine_note_settled(nmb->engine, ino);
 }
 
 static void on_stale_entry(void *arg, uint64_t parent, const char *name)
@@ -71,8 +69,7 @@ static void on_engine_changed(void *arg)
 	struct nmb *nmb = arg;
 
 	space_changed(nmb->space);
-	if (nmb->control)
-		control_changed(nmb->control);
+	control_changed(nmb->control);
 }
 
 /* The engine wants a file whole before it sends it. */
@@ -322,6 +319,16 @@ static int open_engine(struct mount *m)
 	return engine_new(&opt, &nmb->engine);
 }
 
+/* Their threads use what others are still making before that. */
+static int start_parts(struct mount *m)
+{
+	int rc;
+
+	syncer_start(m->syncer, m->nmb.tree);
+	rc = engine_start(m->nmb.engine);
+	return rc < 0 ? rc : control_start(m->nmb.control);
+}
+
 int mount_open_parts(struct mount *m, char *why, size_t size)
 {
 	struct nmb *nmb = &m->nmb;
@@ -346,13 +353,13 @@ int mount_open_parts(struct mount *m, char *why, size_t size)
 	if (rc == 0)
 		rc = open_tree(m);
 	if (rc == 0)
-		syncer_start(m->syncer, nmb->tree);
-	if (rc == 0)
 		rc = open_fetch(m);
 	if (rc == 0)
 		rc = open_engine(m);
 	if (rc == 0)
 		rc = control_new(nmb, &nmb->control);
+	if (rc == 0)
+		rc = start_parts(m);
 	if (rc < 0 && !why[0])
 		snprintf(why, size, "start: %s", strerror(-rc));
 	return rc;
@@ -362,20 +369,22 @@ void mount_close_parts(struct mount *m)
 {
 	struct nmb *nmb = &m->nmb;
 
+	/* All are stopped before the first is freed: they call each other. */
 	control_stop(nmb->control);
 	if (nmb->park)
 		park_end(nmb->park, -EIO);
-	fetch_free(nmb->fetch);
-	nmb->fetch = NULL;
-	engine_free(nmb->engine);
-	nmb->engine = NULL;
-	control_free(nmb->control);
 	syncer_stop(m->syncer);
+	space_stop(nmb->space);
+	fetch_stop(nmb->fetch);
+	engine_stop(nmb->engine);
 	if (nmb->tree && tree_sync(nmb->tree) < 0)
 		m->clean = false;
 	/* Jobs may still hold references into what goes next. */
-	space_free(nmb->space);
 	work_free(nmb->work);
+	control_free(nmb->control);
+	engine_free(nmb->engine);
+	fetch_free(nmb->fetch);
+	space_free(nmb->space);
 	/* Not before the threads that answered have ended: each has a pipe of
 	 * the session, which goes with it only as long as the session lives. */
 	if (nmb->fuse)

@@ -38,7 +38,7 @@ struct space {
 	pthread_cond_t turn;
 	pthread_t thread; /* evicts, and wakes who waits; sleeps otherwise */
 	struct space_wait *waits;
-	bool stop, look;
+	bool stop, look, joined;
 	int64_t free_ms;     /* when free space was asked for */
 	uint64_t free_bytes; /* of the file system */
 	uint64_t taken;      /* since then */
@@ -241,15 +241,23 @@ int space_new(const struct space_options *opt, struct space **out_s)
 	return 0;
 }
 
-void space_free(struct space *s)
+void space_stop(struct space *s)
 {
-	if (!s)
+	if (!s || s->joined)
 		return;
 	lock_take(&s->lock, LOCK_LEAF);
 	s->stop = true;
 	pthread_cond_signal(&s->turn);
 	lock_drop(&s->lock, LOCK_LEAF);
 	pthread_join(s->thread, NULL);
+	s->joined = true;
+}
+
+void space_free(struct space *s)
+{
+	if (!s)
+		return;
+	space_stop(s);
 	pthread_cond_destroy(&s->turn);
 	pthread_mutex_destroy(&s->lock);
 	free(s);

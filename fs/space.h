@@ -31,6 +31,9 @@ struct space_options {
 };
 
 int space_new(const struct space_options *opt, struct space **out_s);
+
+/* Wakes all who wait with -ECANCELED; evicts no more and calls nobody. */
+void space_stop(struct space *s);
 void space_free(struct space *s);
 
 /* May a program start to write? 0; -EAGAIN: not now, wait with space_wait();

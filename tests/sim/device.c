@@ -111,7 +111,7 @@ static void start_parts(struct device *d)
 	eo.tree = d->tree;
 	eo.contents = d->contents;
 	eo.graph = d->graph;
-	must(engine_make(&eo, &d->engine), "engine_make");
+	must(engine_new(&eo, &d->engine), "engine_new");
 }
 
 void device_start(struct device *d, int num, const char *dir)
