@@ -30,6 +30,7 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "configs(*names): see conftest.py")
     config.addinivalue_line("markers", "mount_options(*args): flags for mnt")
     proc.become_subreaper()
+    proc.take_interrupts()
 
 
 def pytest_generate_tests(metafunc):

@@ -116,7 +116,8 @@ def test_kill_between_write_and_close(signed_in, mnt, graphd):
 
 @pytest.mark.configs("personal")
 def test_kill_right_after_close(signed_in, mnt, graphd):
-    """Twenty rounds: listed and whole at once, uploaded later."""
+    """Twelve rounds: listed and whole at once, uploaded later."""
+    mnt.wait_listed()
     graphd.stop()
     rnd = random.Random(4)
     want = {}

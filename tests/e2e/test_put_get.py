@@ -330,6 +330,7 @@ def test_put_through_the_mount_keeps_the_id(signed_in, mnt, base, graphd):
 
 def test_get_through_the_mount(signed_in, mnt, base, graphd):
     """What is not sent yet is there too; by id it comes from the service."""
+    mnt.wait_listed()
     graphd.stop()
     (mnt / "p").write_bytes(b"unsent")
     signed_in.run("get", "p", "-o", base / "out", check=0)
@@ -340,8 +341,8 @@ def test_get_through_the_mount(signed_in, mnt, base, graphd):
     signed_in.flush()
     item_id = graphd.item("p")["id"]
     out = subprocess.run(signed_in.command("get", item_id), env=signed_in.env,
-                         capture_output=True,
-                         timeout=proc.patience(30), check=True)
+                         capture_output=True, timeout=proc.patience(30),
+                         check=True)
     assert out.stdout == b"unsent"
     signed_in.run("get", "nothing", "-o", base / "out3", check=1)
 

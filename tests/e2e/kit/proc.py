@@ -23,6 +23,12 @@ def become_subreaper():
     _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
+def take_interrupts():
+    """A shell starts what runs in the background with SIGINT ignored, and so
+    would be everything that a test starts and interrupts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def die_with_parent():
     """preexec_fn: a test run that is killed takes its servers along."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

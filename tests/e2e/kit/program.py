@@ -6,6 +6,7 @@ import os
 import pathlib
 import shutil
 import signal
+import sqlite3
 import subprocess
 import threading
 import time
@@ -202,6 +203,11 @@ class Mount:
             return str(self.path) in proc.mounts_below(self.path)
         proc.wait_until(mounted, timeout, "the mount")
 
+    def wait_listed(self):
+        """A folder that was never listed is nothing to work in: from now on
+        the network may go."""
+        os.listdir(self.path)
+
     def is_running(self):
         return self.process is not None and self.process.poll() is None
 
@@ -226,10 +232,24 @@ class Mount:
         return self.wait_end(timeout) if wait else None
 
     def wait_end(self, timeout=30.0):
-        rc = self.wait(timeout)
+        try:
+            rc = self.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise AssertionError("the program goes on after the unmount:\n"
+                                 + self.describe_pending()) from None
         assert rc == 0, (f"the program ended with {rc} after the unmount:\n"
                          + proc.tail(self.machine.log, 20))
         return rc
+
+    def describe_pending(self):
+        """What it still has to do, by its status and in its own tables."""
+        said = self.machine.run("status", "--json").stdout
+        for path in self.machine.state.rglob("state.db"):
+            with contextlib.closing(sqlite3.connect(path)) as db:
+                db.row_factory = sqlite3.Row
+                said += "".join(f"{dict(row)}\n" for row in db.execute(
+                    "SELECT * FROM node WHERE flags & 1 LIMIT 20"))
+        return said
 
     def clean_up(self):
         if self._watchdog:
