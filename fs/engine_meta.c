@@ -436,7 +436,11 @@ static void moved(struct engine *e, struct job *j)
 			engine_job_done(e, j);
 	} else if (j->status == 409) {
 		engine_look_place(e, j);
-	} else if (j->rc == 0 || j->verdict == RETRY_LOOK || j->status == 404) {
+	} else if (j->status == 404) { /* the item, or where it goes */
+		engine_start_look(e, 0, j->item_id);
+		engine_start_look(e, j->parent, NULL);
+		give_up(e, j, "item or folder is gone", -ENOENT);
+	} else if (j->rc == 0 || j->verdict == RETRY_LOOK) {
 		engine_look_item(e, j, j->item_id);
 	} else {
 		refused(e, j, "the rename");
