@@ -295,8 +295,9 @@ static int settle_item(struct settle *s, const struct item *it)
 		return 0;
 	case MERGE_LOOK:
 		return s->look(s->arg, it->id);
-	case MERGE_LOOK_AT:
-		return s->look(s->arg, r->view->at.s_id);
+	case MERGE_LOOK_AT: /* one of the two is not there any more */
+		rc = s->look(s->arg, r->view->at.s_id);
+		return rc < 0 ? rc : s->look(s->arg, it->id);
 	}
 	return 0;
 }
