@@ -270,19 +270,20 @@ static struct thing *next_change(uint64_t from)
 	return best;
 }
 
-/* Below a deleted folder: not named by itself, unless this drive does that. */
-static bool is_told(const struct thing *t, bool first)
+/* Below a deleted folder: not named by itself, unless this drive does that. A
+ * first enumeration tells of deletes since it began, `first`. */
+static bool is_told(const struct thing *t, uint64_t first)
 {
 	if (!t->deleted)
 		return true;
-	return !first && (service.tombs_for_all || !t->parent->deleted);
+	return t->seq > first && (service.tombs_for_all || !t->parent->deleted);
 }
 
-/* Links: "N:from" the next page, "D:from" the next round; ":0" at the end
- * while the first enumeration lasts. */
+/* Links: "N:from:first" the next page, "D:from:0" the next round; `first`: where
+ * the feed was when the first enumeration began. */
 cJSON *service_delta(const char *link)
 {
-	unsigned long from = 0, first = 1;
+	unsigned long from = 0, first = service.seq;
 	cJSON *j = cJSON_CreateObject();
 	cJSON *value = cJSON_AddArrayToObject(j, "value");
 	uint64_t until = service.calm ? service.seq : service.seq - service.lag;
