@@ -117,6 +117,7 @@ void job_send(struct job *j, job_fn *next, graph_done_fn *done)
 	int rc;
 
 	j->next = next;
+	j->asked = told_now(j->e->told);
 	j->call.c.done = done;
 	j->call.c.arg = j;
 	j->call.c.patience_ms = -1;
@@ -549,7 +550,8 @@ static int init_parts(struct engine *e)
 	e->view = plan_view_new();
 	e->view2 = plan_view_new();
 	e->folder = strdup(e->opt.folder);
-	if (!e->view || !e->view2 || !e->folder)
+	e->told = ro.told = e->outcome.told = told_new();
+	if (!e->view || !e->view2 || !e->folder || !e->told)
 		return -ENOMEM;
 	rc = todo_new(&e->todo);
 	if (rc == 0)
@@ -567,6 +569,7 @@ static void free_parts(struct engine *e)
 {
 	remote_free(e->remote);
 	todo_free(e->todo);
+	told_free(e->told);
 	plan_view_free(e->view);
 	plan_view_free(e->view2);
 	free(e->want_meta.ino);

@@ -298,7 +298,7 @@ static void page_came(struct engine *e, struct job *j)
 		return;
 	}
 	note.last = !page.next_link;
-	rc = remote_take_page(e->remote, items, n, e->round, e->delta_full,
+	rc = remote_take_page(e->remote, items, n, e->round, e->delta_full, 0,
 	                      note_page, &note);
 	free(items);
 	if (rc < 0) {

@@ -403,6 +403,7 @@ static void list_page(struct engine *e, struct job *j)
 		rc = engine_page_items(&page, &items, &n);
 	if (rc == 0) {
 		rc = remote_take_page(e->remote, items, n, e->round, false,
+		                      j->asked,
 		                      page.next_link ? NULL : note_listed, j);
 		free(items);
 	}

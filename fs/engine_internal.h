@@ -26,6 +26,7 @@
 #include "fs/outcome.h"
 #include "fs/remote.h"
 #include "fs/todo.h"
+#include "fs/told.h"
 #include "net/graph.h"
 #include "net/upload.h"
 
@@ -60,6 +61,7 @@ struct job {
 	struct job *prev, *sibling; /* all jobs */
 
 	struct graph_prepared call;
+	uint64_t asked; /* when it was sent: a moment of fs/told.h */
 	bool counted_meta;
 
 	/* What the last step brought. */
@@ -118,6 +120,7 @@ struct engine {
 	struct outcome outcome;
 	struct remote *remote;
 	struct todo *todo;
+	struct told *told;
 	struct plan_view *view, *view2;
 	pthread_t thread;
 	bool started;

@@ -155,6 +155,12 @@ static bool settle_attempt(struct engine *e, struct job *j, bool found,
 	return true;
 }
 
+/* The answer may be older than what was heard of the item since: ask again. */
+static bool is_overtaken(struct engine *e, struct job *j, const char *id)
+{
+	return told_since(e->told, id, j->asked) && j->looks++ < MAX_LOOKS;
+}
+
 static void looked_place(struct engine *e, struct job *j);
 static void looked_item(struct engine *e, struct job *j);
 
@@ -236,6 +242,10 @@ static void looked_place(struct engine *e, struct job *j)
 		give_up(e, j, "the service answered with another item", -EIO);
 		return;
 	}
+	if (j->rc == 0 && is_overtaken(e, j, j->item.id)) {
+		engine_look_place(e, j);
+		return;
+	}
 	if (!settle_attempt(e, j, j->rc == 0, look_place_again, looked_place))
 		return;
 	if (j->status == 404) { /* it was held a moment ago: soon again */
@@ -315,6 +325,10 @@ static void looked_item(struct engine *e, struct job *j)
 		give_up(e, j, "the service answered without an item", -EIO);
 		return;
 	}
+	if (is_overtaken(e, j, j->item_id)) {
+		engine_look_item(e, j, j->item_id);
+		return;
+	}
 	if (!settle_attempt(e, j, j->rc == 0, look_item_again, looked_item))
 		return;
 	if (j->status == 404) {
@@ -325,7 +339,7 @@ static void looked_item(struct engine *e, struct job *j)
 		note_tag_move(e, j);
 	}
 	rc = remote_take_looked(e->remote, &j->item);
-	if (rc < 0 && rc != -EAGAIN)
+	if (rc < 0) /* -EAGAIN: what it says has to wait for something */
 		give_up(e, j, "merge", rc);
 	else
 		engine_job_done(e, j);
@@ -384,6 +398,9 @@ static void made(struct engine *e, struct job *j)
 
 	if (j->rc == -ECANCELED) {
 		engine_job_done(e, j);
+	} else if (j->rc == 0 && j->has_item &&
+	           is_overtaken(e, j, j->item.id)) {
+		engine_look_item(e, j, j->item.id);
 	} else if (j->rc == 0 && j->has_item) {
 		rc = outcome_made(&e->outcome, j->ino, j->parent, &j->item);
 		if (rc < 0)
@@ -425,6 +442,8 @@ static void moved(struct engine *e, struct job *j)
 
 	if (j->rc == -ECANCELED) {
 		engine_job_done(e, j);
+	} else if (j->rc == 0 && is_overtaken(e, j, j->item_id)) {
+		engine_look_item(e, j, j->item_id);
 	} else if (j->rc == 0 && j->has_item) {
 		if (j->sets_mtime) /* as sent: it may keep it more coarsely */
 			j->item.mtime = j->mtime;

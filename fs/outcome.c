@@ -13,6 +13,7 @@
 #include "fs/naming.h"
 #include "fs/remote.h"
 #include "fs/store.h"
+#include "fs/told.h"
 #include "fs/tree.h"
 #include "net/clock.h"
 #include "net/log.h"
@@ -160,6 +161,7 @@ int outcome_made(const struct outcome *o, uint64_t ino, uint64_t parent,
 	rc = node_update(x.db, x.n);
 	if (rc == 0)
 		rc = note_in_ledger(x.db, LEDGER_CREATED, x.n, it);
+	told_note(o->told, it->id);
 	return end(&x, rc);
 }
 
@@ -243,6 +245,7 @@ int outcome_sent(const struct outcome *o, const struct attempt *a,
 	struct db *db;
 	int rc = a->cid ? content_get(o->contents, a->cid, false, &c) : -ENOENT;
 
+	told_note(o->told, it->id);
 	if (rc == 0) {
 		/* Only settled content may be called clean; the syncer has
 		 * mostly done that by now. */
@@ -312,6 +315,7 @@ int outcome_moved(const struct outcome *o, uint64_t ino, uint64_t parent,
 	rc = node_update(x.db, x.n);
 	if (rc == 0)
 		rc = note_in_ledger(x.db, LEDGER_MOVED, x.n, it);
+	told_note(o->told, it->id);
 	return end(&x, rc);
 }
 
@@ -346,6 +350,7 @@ int outcome_deleted(const struct outcome *o, uint64_t ino)
 
 	if (rc < 0)
 		return rc == -ENOENT ? 0 : rc;
+	told_note(o->told, x.n->s_id);
 	if (node_is_dir(x.n))
 		rc = each_below(x.db, ino, &f);
 	if (rc == 0)

@@ -19,6 +19,7 @@ struct outcome {
 	struct tree *tree;
 	struct contents *contents;
 	struct gather gather;
+	struct told *told; /* notes the items */
 };
 
 /* Local equals synced: the dirty mark goes, if that is still so (1), else it

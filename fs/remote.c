@@ -9,6 +9,7 @@
 #include "fs/db.h"
 #include "fs/seen.h"
 #include "fs/store.h"
+#include "fs/told.h"
 #include "fs/tree.h"
 #include "net/log.h"
 
@@ -26,6 +27,7 @@ int remote_new(const struct remote_options *opt, struct remote **out_r)
 		return -ENOMEM;
 	r->store = opt->store;
 	r->tree = opt->tree;
+	r->told = opt->told;
 	r->gather = r->rows = opt->gather;
 	r->rows.contents = NULL;
 	r->rows.tree = NULL;
@@ -217,7 +219,8 @@ static int take_one(struct remote *r, struct tree_edit *e, struct db *db,
 }
 
 int remote_take_page(struct remote *r, const struct item *items, size_t n,
-                     int64_t round, bool mark, remote_note_fn *note, void *arg)
+                     int64_t round, bool mark, uint64_t asked,
+                     remote_note_fn *note, void *arg)
 {
 	struct tree_edit *e;
 	struct db *db;
@@ -225,11 +228,16 @@ int remote_take_page(struct remote *r, const struct item *items, size_t n,
 
 	if (rc < 0)
 		return rc;
-	for (size_t i = 0; i < n && rc == 0; i++)
-		rc = take_one(r, e, db, &items[i], round, mark);
+	for (size_t i = 0; i < n && rc == 0; i++) {
+		if (!asked || !told_since(r->told, items[i].id, asked))
+			rc = take_one(r, e, db, &items[i], round, mark);
+	}
 	if (rc == 0 && note)
 		rc = note(arg, db);
-	return tree_edit_end(e, rc);
+	rc = tree_edit_end(e, rc);
+	for (size_t i = 0; i < n && rc == 0 && !asked; i++)
+		told_note(r->told, items[i].id);
+	return rc;
 }
 
 /* ---- what was noted ------------------------------------------------------ */

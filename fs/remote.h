@@ -20,12 +20,14 @@ struct db;
 struct remote;
 struct store;
 struct tree;
+struct told;
 struct tree_edit;
 
 struct remote_options {
 	struct store *store;
 	struct tree *tree;
 	struct gather gather;
+	struct told *told;
 	uid_t uid; /* of what other devices made */
 	gid_t gid;
 	const char *host; /* for conflict names; copied */
@@ -37,10 +39,12 @@ void remote_free(struct remote *r);
 /* One page of a feed or listing, in one transaction: what is simply new or
  * known is applied at once, the rest noted in fs/seen; `note` (may be NULL)
  * adds the link that comes after it. `mark`: a full enumeration, ids are noted
- * as listed. */
+ * as listed. `asked`: a listing that was asked for at that moment (fs/told.h):
+ * what was heard of since is left out; 0: the feed. */
 typedef int remote_note_fn(void *arg, struct db *db);
 int remote_take_page(struct remote *r, const struct item *items, size_t n,
-                     int64_t round, bool mark, remote_note_fn *note, void *arg);
+                     int64_t round, bool mark, uint64_t asked,
+                     remote_note_fn *note, void *arg);
 
 /* Merges one item that was looked at just now, and forgets what was noted of
  * it before. 0: applied or nothing to do; -EAGAIN: parked. */

@@ -8,6 +8,7 @@
 struct remote {
 	struct store *store;
 	struct tree *tree;
+	struct told *told;
 	struct gather gather;
 	struct gather rows; /* the same, rows only: within a transaction */
 	uid_t uid;
