@@ -142,6 +142,7 @@ void device_crash(struct device *d)
 
 void device_turn(struct device *d)
 {
+	sim_acting = d->num;
 	engine_turn(d->engine);
 }
 
@@ -511,6 +512,7 @@ void device_work(struct device *d)
 	uint64_t dir = pick_dir(all, n);
 	struct tree_entry e;
 
+	sim_acting = d->num;
 	switch (sim_below(10)) {
 	case 0:
 	case 1:
@@ -552,14 +554,60 @@ void device_work(struct device *d)
 
 bool device_is_calm(struct device *d)
 {
-	int64_t seen = 0, dirty = 0;
+	int64_t seen = 0, dirty = 0, unlisted = 0;
 	struct db *db;
 
 	must(store_reader(d->store, &db), "reader");
 	seen_count(db, &seen);
 	node_count_dirty(db, &dirty);
+	must(db_query_int(db,
+	                  "SELECT count(*) FROM node WHERE flags&4 AND s_id IS"
+	                  " NOT NULL AND parent IS NOT NULL",
+	                  DB_NONE, 0, &unlisted),
+	     "query");
 	store_reader_done(d->store, db);
-	return !seen && !dirty;
+	return !seen && !dirty && !unlisted;
+}
+
+/* What it still has to do, for people. */
+void device_explain(struct device *d)
+{
+	struct sqlite3_stmt *q;
+	struct db *db;
+	char a[4][NODE_NAME_MAX + 1];
+
+	must(store_reader(d->store, &db), "reader");
+	must(db_query(db,
+	              "SELECT ino,parent,name,s_id,s_parent,s_name,flags,"
+	              "ifnull(gen,0),ifnull(s_gen,0) FROM node WHERE flags&1",
+	              DB_NONE, &q),
+	     "query");
+	while (db_next(db, q) == 1) {
+		db_col_text(q, 2, a[0], sizeof(a[0]));
+		db_col_text(q, 3, a[1], sizeof(a[1]));
+		db_col_text(q, 5, a[2], sizeof(a[2]));
+		printf("dev%d dirty ino %lld: %s in %lld; there %s %s in %lld;"
+		       " flags %llx gen %lld of %lld\n",
+		       d->num, (long long)db_col_int(q, 0), a[0],
+		       (long long)db_col_int(q, 1), a[1], a[2],
+		       (long long)db_col_int(q, 4),
+		       (unsigned long long)db_col_int(q, 6),
+		       (long long)db_col_int(q, 8),
+		       (long long)db_col_int(q, 7));
+	}
+	db_finish(q);
+	must(db_query(db, "SELECT id,name,parent_id,deleted FROM seen", DB_NONE,
+	              &q),
+	     "query");
+	while (db_next(db, q) == 1) {
+		db_col_text(q, 0, a[0], sizeof(a[0]));
+		db_col_text(q, 1, a[1], sizeof(a[1]));
+		db_col_text(q, 2, a[2], sizeof(a[2]));
+		printf("dev%d parked %s: %s in %s%s\n", d->num, a[0], a[1],
+		       a[2], db_col_int(q, 3) ? ", deleted" : "");
+	}
+	db_finish(q);
+	store_reader_done(d->store, db);
 }
 
 static int compare(const void *a, const void *b)

@@ -23,6 +23,7 @@
 #define CALM_TURNS 4000
 
 const char *sim_broken = "";
+int sim_acting;
 static bool verbose;
 static uint64_t seed, state;
 
@@ -69,6 +70,14 @@ void sim_say(const char *fmt, ...)
 	vprintf(fmt, ap);
 	putchar('\n');
 	va_end(ap);
+}
+
+static void log_line(void *arg, enum log_level level, const char *line)
+{
+	(void)arg;
+	(void)level;
+	if (verbose)
+		printf("          dev%d: %s\n", sim_acting, line);
 }
 
 void sim_fail(const char *fmt, ...)
@@ -153,7 +162,7 @@ static void check_lives(const char *listing)
 
 /* ---- a run --------------------------------------------------------------- */
 
-static struct device devices[2];
+static struct device devices[SIM_DEVICES];
 static int ndevices;
 
 static void pass(int64_t ms)
@@ -263,6 +272,8 @@ static void calm_down(void)
 		}
 	}
 	if (quiet < 40) {
+		for (i = 0; i < ndevices; i++)
+			device_explain(&devices[i]);
 		all_equal(&there, &here, &which);
 		sim_fail("never calm; there is\n%s dev%d\n%s", there, which,
 		         here);
@@ -342,6 +353,7 @@ int main(int argc, char **argv)
 	if (sodium_init() < 0)
 		return 1;
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	log_set_sink(log_line, NULL);
 	log_set_level(verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
 	for (size_t i = 0; argc < 2 && i < sizeof(corpus) / sizeof(*corpus);
 	     i++)

@@ -14,6 +14,8 @@
  * device may die. What an answer means is decided by net/retry, as in
  * net/graph. */
 
+#define UNGUARDED_MS 2000
+
 int64_t sim_now_ms = 1000000;
 
 int64_t __wrap_clock_mono_ms(void);
@@ -60,7 +62,7 @@ enum call_op {
 
 struct sim_call {
 	enum call_op op;
-	char id[64], name[300], tag[64], link[64];
+	char id[64], name[300], tag[64], link[96];
 	bool has_name, has_parent, has_tag, has_mtime;
 	char parent[64];
 	int64_t mtime;
@@ -162,12 +164,33 @@ static bool tag_fits(const struct sim_call *c, struct thing *t)
 	return !strcmp(tag, c->tag) || sim_breaks("service-ignores-tags");
 }
 
+/* Promise 3: without a tag only right after a look; what somebody does in that
+ * moment is overwritten, and stays among the versions. */
+static void check_unguarded(const struct graph *g, const struct sim_call *c)
+{
+	struct thing *t = c->has_tag ? NULL : service_find(c->id);
+
+	if (!t || c->op == COMMIT || c->op == PUT_NEW)
+		return;
+	if (sim_now_ms - t->looked_ms[g->device] > UNGUARDED_MS)
+		sim_fail("dev%d changes %s \"%s\" without a tag, and did not "
+		         "look",
+		         g->device, t->id, t->name);
+}
+
 static long found(struct trip *t, const struct thing *th, long status)
 {
 	if (!th)
 		return 404;
 	t->json = service_json(th);
 	return status;
+}
+
+static long looked(struct trip *t, struct thing *th)
+{
+	if (th)
+		th->looked_ms[t->g->device] = sim_now_ms;
+	return found(t, th, 200);
 }
 
 static long patch(struct trip *t)
@@ -211,6 +234,8 @@ static long put(struct trip *t, const struct sim_call *c)
 			return 404;
 		if (!tag_fits(c, th))
 			return 412;
+		if (!c->has_tag) /* in the moment after a look */
+			sim_superseded(th->blob->key);
 		service_write(th, c->blob);
 	}
 	if (c->has_mtime)
@@ -250,10 +275,10 @@ static long execute(struct trip *t)
 	case GET_ROOT:
 		return found(t, service_root(), 200);
 	case GET_ITEM:
-		return found(t, service_find(c->id), 200);
+		return looked(t, service_find(c->id));
 	case GET_CHILD:
 		th = service_find(c->parent);
-		return found(t, th ? service_child(th, c->name) : NULL, 200);
+		return looked(t, th ? service_child(th, c->name) : NULL);
 	case LIST:
 		th = service_find(c->id);
 		if (!th)
@@ -383,6 +408,8 @@ int graph_start(struct graph *g, const struct graph_call *c)
 	t->kind = c->kind;
 	t->done = c->done;
 	t->arg = c->arg;
+	if (c->kind == RETRY_WRITE)
+		check_unguarded(g, &t->call);
 	return 0;
 }
 
@@ -765,13 +792,18 @@ int upload_commit(struct graph *g, const char *url, const char *parent_id,
                   graph_done_fn *done, void *arg)
 {
 	struct sim_call c = { .op = COMMIT };
+	struct session *s;
 	struct trip *t;
 
 	(void)parent_id;
 	(void)name;
 	(void)replace;
-	(void)etag;
 	set(c.link, sizeof(c.link), url);
+	s = find_session(url);
+	if (s) {
+		set_tag(&s->call, etag);
+		check_unguarded(g, &s->call);
+	}
 	t = add_trip(g, &c);
 	t->kind = RETRY_CREATE;
 	t->done = done;

@@ -112,6 +112,7 @@ struct thing *service_add(struct thing *parent, const char *name, bool folder,
 	t->folder = folder;
 	t->blob = b;
 	changed(t);
+	t->came = t->born = t->seq;
 	return t;
 }
 
@@ -135,10 +136,12 @@ bool service_move(struct thing *t, struct thing *parent, const char *name)
 {
 	if (is_below(parent, t))
 		return false;
-	t->parent = parent;
 	if (name != t->name)
 		snprintf(t->name, sizeof(t->name), "%s", name);
 	changed(t);
+	if (parent != t->parent)
+		t->came = t->seq;
+	t->parent = parent;
 	return true;
 }
 
@@ -270,45 +273,77 @@ static struct thing *next_change(uint64_t from)
 	return best;
 }
 
-/* Below a deleted folder: not named by itself, unless this drive does that. A
- * first enumeration tells of deletes since it began, `first`. */
-static bool is_told(const struct thing *t, uint64_t first)
+/* Links: "N:from:first:began" the next page, "D:from:0:0" the next round.
+ * `first`: where the feed was when a first enumeration began, 0 in others;
+ * `began`: where the round began. */
+struct link {
+	unsigned long from, first, began;
+};
+
+/* In a deleted folder: not named by itself, unless this drive does that, or it
+ * came there after the round began. A first enumeration tells of deletes since
+ * it began. */
+static bool is_told(const struct thing *t, const struct link *l)
 {
 	if (!t->deleted)
 		return true;
-	return t->seq > first && (service.tombs_for_all || !t->parent->deleted);
+	return t->seq > l->first && (service.tombs_for_all ||
+	                             !t->parent->deleted || t->came > l->began);
 }
 
-/* Links: "N:from:first" the next page, "D:from:0" the next round; `first`: where
- * the feed was when the first enumeration began. */
+static void add_link(cJSON *j, const char *name, char kind,
+                     const struct link *l)
+{
+	char text[96];
+
+	snprintf(text, sizeof(text), "%c:%lu:%lu:%lu", kind, l->from, l->first,
+	         l->began);
+	cJSON_AddStringToObject(j, name, text);
+}
+
+/* What was there already at `until` but changed since: it is not left out. */
+static void add_later(cJSON *value, const struct link *l, uint64_t until)
+{
+	for (size_t i = 0; i < service.n; i++) {
+		const struct thing *t = service.things[i];
+
+		if (!t->deleted && t->born > l->began && t->born <= until &&
+		    t->seq > until)
+			cJSON_AddItemToArray(value, service_json(t));
+	}
+}
+
 cJSON *service_delta(const char *link)
 {
-	unsigned long from = 0, first = service.seq;
+	struct link l = { 0, service.seq, 0 };
 	cJSON *j = cJSON_CreateObject();
 	cJSON *value = cJSON_AddArrayToObject(j, "value");
 	uint64_t until = service.calm ? service.seq : service.seq - service.lag;
 	unsigned room = 1 + sim_below(service.calm ? 50 : 6);
 	struct thing *t, *last = NULL;
-	char text[64];
 
-	if (link && sscanf(link + 2, "%lu:%lu", &from, &first) != 2)
+	if (link &&
+	    sscanf(link + 2, "%lu:%lu:%lu", &l.from, &l.first, &l.began) != 3)
 		sim_fail("delta link %s", link);
-	while ((t = next_change(from)) && t->seq <= until && room) {
-		if (is_told(t, first)) {
+	if (link && link[0] == 'D')
+		l.began = l.from;
+	while ((t = next_change(l.from)) && t->seq <= until && room) {
+		if (is_told(t, &l)) {
 			cJSON_AddItemToArray(value, service_json(t));
 			room--;
 			last = t;
 		}
-		from = t->seq;
+		l.from = t->seq;
 	}
+	if (!t || t->seq > until)
+		add_later(value, &l, until);
 	if (last && !service.calm && sim_chance(20)) /* said twice */
 		cJSON_AddItemToArray(value, service_json(last));
 	if (t && t->seq <= until) {
-		snprintf(text, sizeof(text), "N:%lu:%lu", from, first);
-		cJSON_AddStringToObject(j, "@odata.nextLink", text);
+		add_link(j, "@odata.nextLink", 'N', &l);
 	} else {
-		snprintf(text, sizeof(text), "D:%lu:0", from);
-		cJSON_AddStringToObject(j, "@odata.deltaLink", text);
+		l.first = l.began = 0;
+		add_link(j, "@odata.deltaLink", 'D', &l);
 	}
 	return j;
 }
@@ -355,8 +390,8 @@ void service_visitor(struct thing *box)
 		if (at)
 			return;
 		b = fresh_blob();
-		service_add(to, name, false, b);
-		sim_say("visitor makes %s in %s", name, to->name);
+		f = service_add(to, name, false, b);
+		sim_say("visitor makes %s: %s in %s", f->id, name, to->name);
 		sim_acknowledged(b->key, "visitor", name);
 		break;
 	case 1:

@@ -33,7 +33,8 @@ bool sim_chance(unsigned percent);
 /* Deliberate mistakes, to see that they are found (main.c: --break). */
 extern const char *sim_broken;
 bool sim_breaks(const char *what);
-/* What happens, if --verbose. */
+/* What happens, if --verbose. `sim_acting`: the device whose log it is. */
+extern int sim_acting;
 void sim_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Ends the run. */
 _Noreturn void sim_fail(const char *fmt, ...)
@@ -50,6 +51,7 @@ void sim_superseded(uint64_t key);
 /* ---- service.c ---- */
 
 #define SERVICE_MAX 2000
+#define SIM_DEVICES 3
 
 struct blob {
 	size_t len;
@@ -65,9 +67,12 @@ struct thing { /* a driveItem */
 	bool folder, deleted;
 	struct blob *blob;
 	unsigned etag;
-	uint64_t seq; /* place in the list of changes */
+	uint64_t seq;  /* place in the list of changes */
+	uint64_t came; /* the same, when it came into its folder... */
+	uint64_t born; /* ...and when it was made */
 	int64_t mtime, created;
-	struct blob *of_tag[64]; /* content by eTag, modulo */
+	struct blob *of_tag[64];        /* content by eTag, modulo */
+	int64_t looked_ms[SIM_DEVICES]; /* when each last got it by GET */
 };
 
 struct service {
@@ -141,6 +146,7 @@ void device_poll(struct device *d);
 void device_work(struct device *d);
 void device_close(struct device *d);
 bool device_is_calm(struct device *d);
+void device_explain(struct device *d);
 /* Everything below the root, sorted: "path key". malloc'ed. */
 char *device_list(struct device *d);
 char *service_listing(void);
