@@ -79,6 +79,8 @@ static struct plan_out plan_unlinked(const struct plan_in *in)
 		return say(PLAN_FORGET);
 	if (in->s_parent_unlinked)
 		return wait_node(in->s_parent_unlinked);
+	if (in->kept_child && in->ring && !(n->flags & NODE_ASIDE))
+		return say(PLAN_ASIDE); /* it waits for this name */
 	if (in->kept_child)
 		return wait_node(in->kept_child);
 	if (in->wanted.ino && !(n->flags & NODE_ASIDE)) {

@@ -16,7 +16,9 @@
  *	unlinked here
  *	  not there                                -> FORGET
  *	  its folder there is unlinked here too    -> WAIT_NODE folder
- *	  holds kept children there                -> WAIT_NODE such a child
+ *	  holds kept children there
+ *	    in a ring of nodes that wait           -> ASIDE
+ *	    else                                   -> WAIT_NODE such a child
  *	  a new file here wants its name           -> WAIT_NODE that (it adopts)
  *	  an item of ours wants its name           -> ASIDE
  *	  a folder, no delta round since           -> WAIT_ROUND
