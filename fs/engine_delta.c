@@ -217,34 +217,6 @@ static int edit_round_done(struct engine *e, bool full)
 	              : store_commit(e->opt.store);
 }
 
-/* A folder that came without its children (moved in from outside, or a page
- * that tells nothing of them): NODE_UNLISTED stays, and it is listed when
- * somebody looks into it, or now. */
-static void list_new_folders(struct engine *e)
-{
-	struct node_inos l = { 0 };
-	struct sqlite3_stmt *q;
-	struct node n = { .ino = 0 };
-	struct db *db;
-	int rc = store_reader(e->opt.store, &db);
-
-	if (rc < 0)
-		return;
-	rc = db_query(db,
-	              "SELECT ino FROM node WHERE flags&4 AND s_id IS NOT NULL"
-	              " AND parent IS NOT NULL LIMIT 1000",
-	              DB_NONE, &q);
-	while (rc == 0 && (rc = db_next(db, q)) == 1) {
-		n.ino = (uint64_t)db_col_int(q, 0);
-		rc = node_add_ino(&l, &n);
-	}
-	db_finish(q);
-	store_reader_done(e->opt.store, db);
-	for (size_t i = 0; i < l.n; i++)
-		engine_list(e, l.ino[i], 600000, NULL, NULL);
-	free(l.ino);
-}
-
 static void round_ends(struct engine *e, struct job *j)
 {
 	bool full = e->delta_full;
@@ -272,7 +244,7 @@ static void round_ends(struct engine *e, struct job *j)
 	if (full)
 		engine_list_end_all(e, 0);
 	else
-		list_new_folders(e);
+		engine_list_new(e);
 	lock_take(&e->lock, LOCK_LEAF);
 	e->status.listed = true;
 	e->status.last_sync_ns = clock_real_ns();

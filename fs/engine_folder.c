@@ -20,6 +20,7 @@
  * and now and then. Kept in the store: drive_id, drive_type. */
 
 #define QUOTA_EVERY_MS 600000
+#define LIST_NEW_MS    600000
 
 struct list_wait {
 	struct list_wait *next;
@@ -372,11 +373,56 @@ int64_t engine_list_next_ms(struct engine *e)
 	return ms;
 }
 
+static bool is_waited_for(struct engine *e, uint64_t ino)
+{
+	bool waited = false;
+
+	lock_take(&e->lock, LOCK_LEAF);
+	for (struct list_wait *w = e->list_waits; w && !waited; w = w->next)
+		waited = w->ino == ino;
+	lock_drop(&e->lock, LOCK_LEAF);
+	return waited;
+}
+
+/* A folder that came without its children (moved in from outside, or a page
+ * that tells nothing of them): NODE_UNLISTED stays, and it is listed when
+ * somebody looks into it, or now. */
+void engine_list_new(struct engine *e)
+{
+	struct node_inos l = { 0 };
+	struct sqlite3_stmt *q;
+	struct node n = { .ino = 0 };
+	struct db *db;
+	int rc = store_reader(e->opt.store, &db);
+
+	if (rc < 0)
+		return;
+	rc = db_query(db,
+	              "SELECT ino FROM node WHERE flags & 4 AND s_id IS NOT"
+	              " NULL AND parent IS NOT NULL LIMIT 1000",
+	              DB_NONE, &q);
+	while (rc == 0 && (rc = db_next(db, q)) == 1) {
+		n.ino = (uint64_t)db_col_int(q, 0);
+		rc = node_add_ino(&l, &n);
+	}
+	db_finish(q);
+	store_reader_done(e->opt.store, db);
+	for (size_t i = 0; i < l.n; i++) {
+		if (!is_waited_for(e, l.ino[i]))
+			engine_list(e, l.ino[i], LIST_NEW_MS, NULL, NULL);
+	}
+	free(l.ino);
+}
+
 static void list_ended(struct engine *e, struct job *j, int rc)
 {
 	if (rc < 0 && rc != -ECANCELED)
 		log_warn("list ino=%" PRIu64 ": %s", j->parent, strerror(-rc));
+	if (rc == -ENOENT) /* has the folder gone? */
+		engine_start_look(e, j->parent, NULL);
 	call_all(take_waits(e, j->parent, -1), rc);
+	if (rc == 0 && !e->delta_full) /* there may be more in it */
+		engine_list_new(e);
 	job_free(j);
 }
 
@@ -451,6 +497,15 @@ static void list_folder(struct engine *e, uint64_t ino)
 	job_send(j, list_page, job_answered_json);
 }
 
+static bool is_listing_locked(const struct engine *e, uint64_t ino)
+{
+	for (const struct list_wait *w = e->list_waits; w; w = w->next) {
+		if (w->running && w->ino == ino)
+			return true;
+	}
+	return false;
+}
+
 void engine_list_start(struct engine *e)
 {
 	uint64_t ino;
@@ -462,12 +517,9 @@ void engine_list_start(struct engine *e)
 		     w = w->next) {
 			if (w->running)
 				continue;
-			ino = w->ino;
-		}
-		for (struct list_wait *w = e->list_waits; w && ino;
-		     w = w->next) {
-			if (w->ino == ino)
-				w->running = true;
+			if (!is_listing_locked(e, w->ino))
+				ino = w->ino;
+			w->running = true;
 		}
 		lock_drop(&e->lock, LOCK_LEAF);
 		if (ino)

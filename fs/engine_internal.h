@@ -61,7 +61,8 @@ struct job {
 	struct job *prev, *sibling; /* all jobs */
 
 	struct graph_prepared call;
-	uint64_t asked; /* when it was sent: a moment of fs/told.h */
+	uint64_t asked;  /* when it was sent: a moment of fs/told.h */
+	int64_t sent_ms; /* ...and by the clock */
 	bool counted_meta;
 
 	/* What the last step brought. */
@@ -232,6 +233,9 @@ void engine_look_item(struct engine *e, struct job *j, const char *item_id);
 bool engine_only_tag_moved(struct engine *e, const struct job *j);
 /* This drive refuses tags of items that had not changed: look, then act. */
 bool engine_must_look_first(const struct engine *e);
+/* The tag for what follows a look that found nothing new: none (NULL) within
+ * two seconds (promise 3), later the one that the look brought. */
+const char *engine_tag_after_look(const struct job *j);
 /* ...409 on the name it wanted. */
 void engine_look_place(struct engine *e, struct job *j);
 
@@ -270,6 +274,7 @@ void engine_settle(struct engine *e);
 void engine_folder_start(struct engine *e);
 int engine_folder_load(struct engine *e);
 void engine_list_start(struct engine *e);
+void engine_list_new(struct engine *e); /* folders not listed yet */
 void engine_list_expire(struct engine *e, int64_t now_ms);
 int64_t engine_list_next_ms(struct engine *e);
 void engine_list_end_all(struct engine *e, int rc);

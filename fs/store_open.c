@@ -48,6 +48,8 @@ static const char schema_sql[] = BOND
 	"CREATE INDEX node_place ON node(s_parent, s_name)"
 	" WHERE flags & 1 AND s_id IS NOT NULL;"
 	"CREATE INDEX node_gone ON node(ino) WHERE parent IS NULL;"
+	"CREATE INDEX node_alias ON node(ino) WHERE flags & 2;"
+	"CREATE INDEX node_unlisted ON node(ino) WHERE flags & 4;"
 	"CREATE TABLE target(ino INTEGER PRIMARY KEY, target BLOB NOT NULL);"
 	"CREATE TABLE blocked(ino INTEGER PRIMARY KEY, rc INTEGER NOT NULL,"
 	" reason TEXT NOT NULL);"
