@@ -296,12 +296,16 @@ static int gather_whole(const struct gather *g, struct db *db,
 	struct cfile row;
 	int rc;
 
-	*out_whole = true;
-	if (!g->contents || !n->cid)
+	*out_whole = !n->size;
+	if (!n->cid)
 		return 0;
+	*out_whole = true;
 	rc = cfile_get(db, n->cid, &row);
 	if (rc < 0 || row.flags & CFILE_WHOLE || !row.base_id[0])
 		return rc;
+	*out_whole = false;
+	if (!g->contents) /* rows only: what they say */
+		return 0;
 	rc = content_get(g->contents, n->cid, false, &c);
 	if (rc < 0)
 		return rc;
@@ -449,10 +453,27 @@ static int gather_known(const struct gather *g, struct db *db,
 	if (g->tree)
 		tree_get_use(g->tree, v->n.ino, &use);
 	v->in.writers = use.writers;
-	if (node_is_file(&v->n) && v->n.cid)
-		return gather_whole(g, db, &v->n, &v->in.whole);
-	v->in.whole = !node_is_file(&v->n) || !v->n.size;
-	return 0;
+	v->in.whole = true;
+	return node_is_file(&v->n) ? gather_whole(g, db, &v->n, &v->in.whole)
+	                           : 0;
+}
+
+/* Does the folder `ino` lie in `folder`? Here: what was unlinked counts where
+ * it would come back. There: by what we know. */
+static int is_below(struct db *db, uint64_t ino, uint64_t folder, bool there)
+{
+	int64_t below;
+	int rc = db_query_int(
+		db,
+		there ? "WITH RECURSIVE up(ino) AS (SELECT ?1 UNION SELECT"
+			" s_parent FROM node JOIN up USING(ino) WHERE s_id IS"
+			" NOT NULL AND ino<>1) SELECT 1 FROM up WHERE ino=?2"
+		      : "WITH RECURSIVE up(ino) AS (SELECT ?1 UNION SELECT"
+			" ifnull(parent,s_parent) FROM node JOIN up USING(ino)"
+			" WHERE ino<>1) SELECT 1 FROM up WHERE ino=?2",
+		DB_ARGS(DB_INT(ino), DB_INT(folder)), 0, &below);
+
+	return rc < 0 ? rc : below != 0;
 }
 
 static int gather_parent(struct db *db, const struct item *r,
@@ -479,8 +500,11 @@ static int gather_parent(struct db *db, const struct item *r,
 	rc = attempt_is_at(db, r->parent_id, r->name);
 	v->in.place_attempt = rc == 1;
 	if (rc >= 0 && v->in.n && node_is_dir(v->in.n)) {
-		rc = node_is_below(db, v->in.parent, v->n.ino);
+		rc = is_below(db, v->in.parent, v->n.ino, false);
 		v->in.parent_below = rc == 1;
+		if (rc >= 0)
+			rc = is_below(db, v->in.parent, v->n.ino, true);
+		v->in.ring = rc == 1;
 	}
 	return rc < 0 ? rc : 0;
 }

@@ -195,7 +195,7 @@ static struct merge_out merge_known(const struct merge_in *in)
 	struct merge_out out = apply(MERGE_SYNCED);
 	unsigned follow;
 
-	if (in->n_attempt)
+	if (in->n_attempt || in->ring)
 		return say(MERGE_PARK);
 	if (kind_differs(in))
 		return say(in->looked ? MERGE_NOTHING : MERGE_LOOK);
@@ -233,7 +233,7 @@ struct merge_out merge_next(const struct merge_in *in)
 	if (in->r->deleted)
 		return merge_gone(in);
 	if (!in->parent) {
-		if (!in->last || in->parent_parked)
+		if (!in->last || in->looked || in->parent_parked)
 			return say(MERGE_ORPHAN);
 		return merge_gone(in); /* it lies outside now */
 	}

@@ -44,10 +44,13 @@
  * moved there into what lies below it here (two devices made a ring): here
  * wins, the planner moves it back out.
  *
+ * moved there into what lay below it there: waits for the news of that.
+ *
  * Not applied at once but parked and asked again: while an attempt for the
  * item or for that name is open (what we see may be our own write), while a
  * program has the file open for writing, while the folder it lies in is not
- * known (to the end of the round: then it is outside), and deletes (to the end
+ * known (to the end of the round, after a GET of the next one: then it is
+ * outside), and deletes (to the end
  * of the round, deepest first). What undoes a write of ours is looked at by id
  * first: feeds lag. */
 #ifndef NMB_MERGE_H
@@ -122,6 +125,8 @@ struct merge_in {
 	bool parent_parked; /* ...yet: it waits in fs/seen itself */
 	bool parent_unlinked;
 	bool parent_below;  /* parent is n, or lies below it here */
+	bool ring;          /* ...or there, as far as we know: the news that
+	                     * undoes it has not been taken yet */
 	bool place_attempt; /* an open attempt makes an item of that name */
 	bool hidden;        /* the name does not open (vault): not ours */
 	bool alias;         /* the name can't be shown as it is */

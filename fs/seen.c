@@ -69,6 +69,12 @@ int seen_get(struct db *db, const char *id, struct item *out)
 	return rc;
 }
 
+int seen_get_round(struct db *db, const char *id, int64_t *out_round)
+{
+	return db_query_int(db, "SELECT round FROM seen WHERE id=?",
+	                    DB_ARGS(DB_TEXT(id)), 0, out_round);
+}
+
 int seen_delete(struct db *db, const char *id)
 {
 	return db_run(db, "DELETE FROM seen WHERE id=?", DB_ARGS(DB_TEXT(id)));

@@ -22,6 +22,8 @@ enum seen_flag {
  * that brought it. */
 int seen_put(struct db *db, const struct item *r, int64_t round);
 int seen_get(struct db *db, const char *id, struct item *out);
+/* The round it was noted for. */
+int seen_get_round(struct db *db, const char *id, int64_t *out_round);
 int seen_delete(struct db *db, const char *id);
 
 /* In ascending id after `after` (""), at most `max`: ids only, so that rows
