@@ -12,6 +12,7 @@
 #include "fs/told.h"
 #include "fs/tree.h"
 #include "net/log.h"
+#include "net/names.h"
 
 #define MAX_TRIES  8  /* a program changes the node while we decide */
 #define SETTLE_IDS 64 /* ids held at a time */
@@ -129,8 +130,10 @@ static int try_item(struct remote *r, const struct item *it, bool last,
 	if (rc < 0)
 		return rc;
 	*out = decide(v);
-	log_debug("merge id=%s name=\"%s\" verdict=%d ops=%#x last=%d", it->id,
-	          it->name, (int)out->verdict, out->ops, last);
+	log_debug("merge id=%s name=\"%s\" parent=%s verdict=%d ops=%#x "
+	          "last=%d",
+	          it->id, it->name, it->parent_id, (int)out->verdict, out->ops,
+	          last);
 	if (out->verdict != MERGE_APPLY && out->verdict != MERGE_NOTHING)
 		return 0;
 	rc = tree_edit_begin(r->tree, &e, &db);
@@ -173,7 +176,7 @@ int remote_take_looked(struct remote *r, const struct item *item)
 	rc = store_begin(r->store, &db);
 	if (rc < 0)
 		return rc;
-	rc = seen_put(db, item, 0);
+	rc = seen_put(db, item, r->round + 1);
 	rc = rc < 0 ? store_rollback(r->store, rc) : store_commit(r->store);
 	return rc < 0 ? rc : -EAGAIN;
 }
@@ -228,6 +231,7 @@ int remote_take_page(struct remote *r, const struct item *items, size_t n,
 
 	if (rc < 0)
 		return rc;
+	r->round = round;
 	for (size_t i = 0; i < n && rc == 0; i++) {
 		if (!asked || !told_since(r->told, items[i].id, asked))
 			rc = take_one(r, e, db, &items[i], round, mark);
@@ -253,7 +257,8 @@ struct settle {
 	char ids[SETTLE_IDS][NODE_ID_MAX + 1];
 };
 
-static int get_seen(struct remote *r, const char *id, struct item *out)
+static int get_seen(struct remote *r, const char *id, struct item *out,
+                    int64_t *out_round)
 {
 	struct db *db;
 	int rc = store_reader(r->store, &db);
@@ -261,6 +266,8 @@ static int get_seen(struct remote *r, const char *id, struct item *out)
 	if (rc < 0)
 		return rc;
 	rc = seen_get(db, id, out);
+	if (rc == 0)
+		rc = seen_get_round(db, id, out_round);
 	store_reader_done(r->store, db);
 	return rc;
 }
@@ -276,7 +283,7 @@ static int forget_seen(struct remote *r, const char *id)
 	return rc < 0 ? store_rollback(r->store, rc) : store_commit(r->store);
 }
 
-static int settle_item(struct settle *s, const struct item *it)
+static int settle_item(struct settle *s, const struct item *it, int64_t round)
 {
 	struct remote *r = s->r;
 	struct merge_out out;
@@ -290,7 +297,7 @@ static int settle_item(struct settle *s, const struct item *it)
 		s->held++;
 		return 0;
 	}
-	rc = merge_item(r, it, s->last, false, &out);
+	rc = merge_item(r, it, s->last && round <= r->round, false, &out);
 	if (rc < 0)
 		return rc;
 	switch (out.verdict) {
@@ -314,6 +321,7 @@ static int settle_item(struct settle *s, const struct item *it)
 static int settle_pass(struct settle *s, bool deletes)
 {
 	char after[NODE_ID_MAX + 1] = "";
+	int64_t round;
 	int n, rc = 0;
 
 	do {
@@ -325,9 +333,9 @@ static int settle_pass(struct settle *s, bool deletes)
 		n = seen_list(db, after, SETTLE_IDS, s->ids);
 		store_reader_done(s->r->store, db);
 		for (int i = 0; i < n && rc == 0; i++) {
-			rc = get_seen(s->r, s->ids[i], s->r->item);
+			rc = get_seen(s->r, s->ids[i], s->r->item, &round);
 			if (rc == 0 && s->r->item->deleted == deletes)
-				rc = settle_item(s, s->r->item);
+				rc = settle_item(s, s->r->item, round);
 			else if (rc == -ENOENT)
 				rc = 0;
 		}
@@ -385,13 +393,74 @@ static int drop_strangers(struct remote *r)
 	if (rc < 0)
 		return rc;
 	rc = db_run(db,
-	            "DELETE FROM seen WHERE id NOT IN (WITH RECURSIVE ours(id)"
+	            "DELETE FROM seen WHERE round<=? AND id NOT IN"
+	            " (WITH RECURSIVE ours(id)"
 	            " AS (SELECT id FROM seen WHERE EXISTS(SELECT 1 FROM node"
 	            " WHERE s_id=seen.id) OR EXISTS(SELECT 1 FROM node WHERE"
 	            " s_id=seen.parent_id) UNION SELECT seen.id FROM seen JOIN"
 	            " ours ON seen.parent_id=ours.id) SELECT id FROM ours)",
-	            DB_NONE);
+	            DB_ARGS(DB_INT(r->round)));
 	return rc < 0 ? store_rollback(r->store, rc) : store_commit(r->store);
+}
+
+static bool is_alias_of(const struct node *n, const char *name)
+{
+	char alias[NODE_NAME_MAX + 1];
+
+	names_alias(name, n->s_id, alias, sizeof(alias));
+	return !strcmp(n->name, alias);
+}
+
+/* What was shown by an alias because another node had its name gets the name
+ * when that is free. */
+static int name_one(struct remote *r, uint64_t ino)
+{
+	struct node *n = malloc(sizeof(*n)), *shown = calloc(1, sizeof(*n));
+	struct tree_edit *e = NULL;
+	char target[4096];
+	struct db *db;
+	int rc = n && shown ? tree_edit_begin(r->tree, &e, &db) : -ENOMEM;
+
+	if (rc == 0)
+		rc = node_get(db, ino, n);
+	if (rc == 0)
+		*shown = *n;
+	if (rc == 0 && n->parent && n->flags & NODE_ALIAS &&
+	    r->gather.codec->ops->open_name(r->gather.codec, n->s_name, shown,
+	                                    target) == 0 &&
+	    (is_alias_of(n, n->s_name) || is_alias_of(n, shown->name)))
+		rc = remote_name(r, e, db, n, shown->name);
+	if (e)
+		rc = tree_edit_end(e, rc);
+	free(n);
+	free(shown);
+	return rc == -EEXIST || rc == -ENOENT ? 0 : rc;
+}
+
+static int name_aliases(struct remote *r)
+{
+	struct node_inos l = { 0 };
+	struct node n = { .ino = 0 };
+	struct sqlite3_stmt *q;
+	struct db *db;
+	int rc = store_reader(r->store, &db);
+
+	if (rc < 0)
+		return rc;
+	rc = db_query(db,
+	              "SELECT ino FROM node WHERE flags & 2 AND s_id IS NOT"
+	              " NULL AND parent IS NOT NULL LIMIT 1000",
+	              DB_NONE, &q);
+	while (rc == 0 && (rc = db_next(db, q)) == 1) {
+		n.ino = (uint64_t)db_col_int(q, 0);
+		rc = node_add_ino(&l, &n);
+	}
+	db_finish(q);
+	store_reader_done(r->store, db);
+	for (size_t i = 0; i < l.n && rc == 0; i++)
+		rc = name_one(r, l.ino[i]);
+	free(l.ino);
+	return rc;
 }
 
 int remote_settle(struct remote *r, bool last, remote_look_fn *look, void *arg,
@@ -419,6 +488,8 @@ int remote_settle(struct remote *r, bool last, remote_look_fn *look, void *arg,
 			rc = settle_deletes(s);
 		if (rc == 0)
 			rc = settle_pass(s, false);
+		if (rc == 0)
+			rc = name_aliases(r);
 	}
 	*out_held = s->held;
 	free(s);

@@ -28,7 +28,10 @@ void remote_set_synced(const struct gather *g, struct node *n,
 	if (r->etag[0])
 		memcpy(n->s_etag, r->etag, sizeof(n->s_etag));
 	n->flags &= ~(uint32_t)NODE_ASIDE;
-	n->flags |= plan_is_aside_name(r->name) ? NODE_ASIDE : 0;
+	if (plan_is_aside_name(r->name)) { /* an alias is of no use then */
+		n->flags |= NODE_ASIDE;
+		n->flags &= ~(uint32_t)NODE_ALIAS;
+	}
 	n->s_mtime = r->mtime;
 	if (r->created)
 		n->s_created = r->created;
@@ -140,6 +143,43 @@ static int place_alias(struct remote *r, struct tree_edit *e, struct db *db,
 	return rc < 0 ? rc : node_set_flags(db, n->ino, NODE_ALIAS, 0);
 }
 
+/* Who stands here at the place of an item called `there`, and does not lie
+ * there on the server too, makes room. 1: it did; 0: both are called so there.
+ */
+static int clear_place(struct remote *r, struct tree_edit *e, struct db *db,
+                       uint64_t parent, const char *name, const char *there)
+{
+	struct node *at = malloc(sizeof(*at));
+	int rc = at ? node_get_child(db, parent, name, at) : -ENOMEM;
+
+	if (rc == -ENOENT) /* only its key is taken */
+		rc = 0;
+	else if (rc == 0 && !(node_on_server(at) && at->s_parent == parent &&
+	                      !strcmp(at->s_name, there)))
+		rc = place_aside(r, e, db, at) < 0 ? -EIO : 1;
+	free(at);
+	return rc;
+}
+
+int remote_name(struct remote *r, struct tree_edit *e, struct db *db,
+                struct node *n, const char *name)
+{
+	int rc = place(r, e, db, n, n->parent, name);
+
+	if (rc == -EEXIST) {
+		rc = clear_place(r, e, db, n->parent, name, n->s_name);
+		if (rc == 1)
+			rc = place(r, e, db, n, n->parent, name);
+		else if (rc == 0)
+			rc = -EEXIST;
+	}
+	if (rc == 0)
+		rc = node_set_flags(db, n->ino, NODE_DIRTY, NODE_ALIAS);
+	if (rc == 0)
+		tree_edit_dirty(e, n->ino);
+	return rc;
+}
+
 /* ---- single operations --------------------------------------------------- */
 
 /* A folder unlinked here comes back, with the folders it lies in. */
@@ -156,8 +196,9 @@ static int relink_folder(struct remote *r, struct tree_edit *e, struct db *db,
 		rc = -ELOOP;
 	if (rc == 0)
 		rc = relink_folder(r, e, db, n->s_parent, depth + 1);
-	if (rc == 0 && r->gather.codec->ops->open_name(
-			       r->gather.codec, n->s_name, n, target) < 0)
+	if (rc == 0 && !(plan_is_aside_name(n->s_name) && n->name[0]) &&
+	    r->gather.codec->ops->open_name(r->gather.codec, n->s_name, n,
+	                                    target) < 0)
 		names_alias(n->s_name, n->s_id, n->name, sizeof(n->name));
 	if (rc == 0)
 		rc = place(r, e, db, n, n->s_parent, n->name);
@@ -173,25 +214,6 @@ static int relink_folder(struct remote *r, struct tree_edit *e, struct db *db,
 		tree_edit_dirty(e, ino);
 out:
 	free(n);
-	return rc;
-}
-
-/* Who stands here at the item's place, and does not lie there on the server
- * too, makes room. 1: it did; 0: both are called so there (a vault). */
-static int clear_place(struct remote *r, struct tree_edit *e, struct db *db,
-                       const struct merge_view *v)
-{
-	struct node *at = malloc(sizeof(*at));
-	int rc = at ? node_get_child(db, v->in.parent, v->shown.name, at)
-	            : -ENOMEM;
-
-	if (rc == -ENOENT) /* only its key is taken */
-		rc = 0;
-	else if (rc == 0 &&
-	         !(node_on_server(at) && at->s_parent == v->in.parent &&
-	           !strcmp(at->s_name, v->in.r->name)))
-		rc = place_aside(r, e, db, at) < 0 ? -EIO : 1;
-	free(at);
 	return rc;
 }
 
@@ -241,7 +263,8 @@ static int insert(struct remote *r, struct tree_edit *e, struct db *db,
 	if (rc == 0)
 		rc = node_insert(db, n, fold);
 	if (rc == -EEXIST) {
-		rc = clear_place(r, e, db, v);
+		rc = clear_place(r, e, db, v->in.parent, v->shown.name,
+		                 it->name);
 		if (rc == 1)
 			rc = node_insert(db, n, fold);
 		else if (rc == 0)

@@ -17,11 +17,16 @@ struct remote {
 	struct merge_view *view;
 	struct merge_view *below; /* of a folder that goes as a whole */
 	struct item *item;
+	int64_t round; /* under way, or the last one */
 };
 
 /* Does v's ops within the edit. -EBUSY: something in a folder that is gone
  * can't go yet. */
 int remote_apply_ops(struct remote *r, struct tree_edit *e, struct db *db,
                      const struct merge_view *v, unsigned ops);
+
+/* An alias ends: the node is called `name`. -EEXIST: that is taken. */
+int remote_name(struct remote *r, struct tree_edit *e, struct db *db,
+                struct node *n, const char *name);
 
 #endif
