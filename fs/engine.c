@@ -118,6 +118,7 @@ void job_send(struct job *j, job_fn *next, graph_done_fn *done)
 
 	j->next = next;
 	j->asked = told_now(j->e->told);
+	j->sent_ms = clock_mono_ms();
 	j->call.c.done = done;
 	j->call.c.arg = j;
 	j->call.c.patience_ms = -1;

@@ -18,6 +18,7 @@
 
 #define MAX_LOOKS     6
 #define LOOK_AGAIN_MS 3000 /* a hash that comes late, facts 4 */
+#define LOOK_FRESH_MS 2000 /* design, promise 3 */
 #define TAG_MOVES     2    /* design, promise 3: that many in a row mark it */
 
 static struct job *meta_job(struct engine *e, const struct plan_view *v,
@@ -313,6 +314,15 @@ static void note_tag_move(struct engine *e, struct job *j)
 	}
 }
 
+/* The job's item is there no more. */
+static int take_tombstone(struct engine *e, struct job *j)
+{
+	memset(&j->item, 0, sizeof(j->item));
+	memcpy(j->item.id, j->item_id, sizeof(j->item.id));
+	j->item.deleted = true;
+	return remote_take_looked(e->remote, &j->item);
+}
+
 static void looked_item(struct engine *e, struct job *j)
 {
 	int rc;
@@ -332,13 +342,11 @@ static void looked_item(struct engine *e, struct job *j)
 	if (!settle_attempt(e, j, j->rc == 0, look_item_again, looked_item))
 		return;
 	if (j->status == 404) {
-		memset(&j->item, 0, sizeof(j->item));
-		memcpy(j->item.id, j->item_id, sizeof(j->item.id));
-		j->item.deleted = true;
+		rc = take_tombstone(e, j);
 	} else {
 		note_tag_move(e, j);
+		rc = remote_take_looked(e->remote, &j->item);
 	}
-	rc = remote_take_looked(e->remote, &j->item);
 	if (rc < 0) /* -EAGAIN: what it says has to wait for something */
 		give_up(e, j, "merge", rc);
 	else
@@ -474,15 +482,22 @@ static void send_move(struct engine *e, struct job *j)
 	job_send(j, moved, job_answered);
 }
 
+const char *engine_tag_after_look(const struct job *j)
+{
+	return clock_mono_ms() - j->sent_ms <= LOOK_FRESH_MS ? NULL
+	                                                     : j->item.etag;
+}
+
 /* On a drive whose tags move for no reason: what was just looked at is as we
  * knew it, so the request goes out unguarded, within two seconds (promise 3).
  */
 static void unguarded(struct engine *e, struct job *j, job_fn *send)
 {
 	if (j->rc == 0 && j->has_item && engine_only_tag_moved(e, j)) {
-		log_warn("ino=%" PRIu64 " id=%s %s without a tag, looked at "
-		         "just now",
-		         j->ino, j->item_id, plan_action_name(j->action));
+		log_warn("ino=%" PRIu64 " id=%s %s %s, looked at just now",
+		         j->ino, j->item_id, plan_action_name(j->action),
+		         engine_tag_after_look(j) ? "with its new tag"
+		                                  : "without a tag");
 		send(e, j);
 	} else {
 		looked_item(e, j);
@@ -503,7 +518,8 @@ static int prepare_move(struct engine *e, struct job *j, const struct moving *m)
 static void move_unguarded(struct engine *e, struct job *j)
 {
 	struct node *n = malloc(sizeof(*n));
-	struct moving m = { .name = j->name,
+	struct moving m = { .etag = engine_tag_after_look(j),
+		            .name = j->name,
 		            .mtime = j->sets_mtime ? &j->mtime : NULL };
 	int rc = n ? node_of_ino(e, j->ino, n) : -ENOMEM;
 
@@ -589,6 +605,8 @@ static void deleted(struct engine *e, struct job *j)
 		engine_job_done(e, j);
 	} else if (j->rc == 0 || j->status == 404) {
 		rc = outcome_deleted(&e->outcome, j->ino);
+		if (rc == 1)
+			rc = take_tombstone(e, j);
 		if (rc < 0)
 			give_up(e, j, "state.db", rc);
 		else
@@ -617,7 +635,7 @@ static void send_delete(struct engine *e, struct job *j, const char *etag)
 
 static void delete_unguarded(struct engine *e, struct job *j)
 {
-	send_delete(e, j, NULL);
+	send_delete(e, j, engine_tag_after_look(j));
 }
 
 static void looked_before_delete(struct engine *e, struct job *j)

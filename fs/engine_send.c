@@ -904,18 +904,19 @@ static void committed(struct engine *e, struct job *j)
 static void looked_before_commit(struct engine *e, struct job *j)
 {
 	struct attempt *a = j->attempt;
+	const char *tag;
 	int rc;
 
 	if (j->rc < 0 || !j->has_item || !engine_only_tag_moved(e, j)) {
 		abandon(e, j); /* look again, and let the merger decide */
 		return;
 	}
-	log_warn("ino=%" PRIu64 " id=%s commit without a tag, looked at just "
-	         "now",
-	         j->ino, a->item_id);
+	tag = engine_tag_after_look(j);
+	log_warn("ino=%" PRIu64 " id=%s commit %s, looked at just now", j->ino,
+	         a->item_id, tag ? "with its new tag" : "without a tag");
 	j->next = committed;
 	rc = upload_commit(e->opt.graph, a->url, j->item.parent_id,
-	                   j->item.name, true, NULL, job_answered, j);
+	                   j->item.name, true, tag, job_answered, j);
 	if (rc < 0)
 		give_up(e, j, "commit", rc);
 }

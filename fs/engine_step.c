@@ -16,6 +16,7 @@
 #define DELETE_AFTER_MS 1000  /* its folder may be next */
 #define RECHECK_MS      30000 /* a wake-up that got lost */
 #define STILL_OPEN_MS   5000
+#define STILL_WAITS_MS  500
 #define HYDRATE_MS      10000
 
 /* ---- slots --------------------------------------------------------------- */
@@ -147,7 +148,8 @@ static void done_with(struct engine *e, struct todo_entry *t)
 {
 	uint64_t ino = t->ino;
 
-	todo_remove(e->todo, t, clock_mono_ms());
+	/* Who waits for it although it has nothing to do must not spin. */
+	todo_remove(e->todo, t, clock_mono_ms() + STILL_WAITS_MS);
 	engine_flush_check(e, ino);
 }
 

@@ -355,6 +355,11 @@ int outcome_deleted(const struct outcome *o, uint64_t ino)
 		rc = each_below(x.db, ino, &f);
 	if (rc == 0)
 		rc = ledger_add_deleted(x.db, ino, clock_real_ns());
+	if (rc == 0 && x.n->parent) {
+		free(f.ino);
+		rc = end(&x, 0);
+		return rc < 0 ? rc : 1;
+	}
 	if (rc == 0)
 		rc = deleted_below(x.db, ino);
 	for (size_t i = 0; i < f.n && rc == 0; i++)

@@ -48,7 +48,8 @@ int outcome_not_sent(const struct outcome *o, uint64_t aid);
 int outcome_moved(const struct outcome *o, uint64_t ino, uint64_t parent,
                   const char *sent, const struct item *it, bool aside);
 
-/* The item is gone by our request, and what lay in it. */
+/* The item is gone by our request, and what lay in it. 1: the node is linked
+ * again, news of its item came meanwhile; its rows are left to the merger. */
 int outcome_deleted(const struct outcome *o, uint64_t ino);
 
 /* `ino` takes over the item of the unlinked node `from`: its next content
