@@ -187,7 +187,7 @@ static int relink_folder(struct remote *r, struct tree_edit *e, struct db *db,
                          uint64_t ino, int depth)
 {
 	struct node *n = malloc(sizeof(*n));
-	char target[4096];
+	char target[4096], name[NODE_NAME_MAX + 1];
 	int rc = n ? node_get(db, ino, n) : -ENOMEM;
 
 	if (rc == 0 && (n->parent || n->ino == NODE_ROOT))
@@ -203,10 +203,9 @@ static int relink_folder(struct remote *r, struct tree_edit *e, struct db *db,
 	if (rc == 0)
 		rc = place(r, e, db, n, n->s_parent, n->name);
 	if (rc == -EEXIST) {
-		n->parent = n->s_parent;
-		rc = conflict_name(r, db, n->parent, n->name, n->name);
+		rc = conflict_name(r, db, n->s_parent, n->name, name);
 		if (rc == 0)
-			rc = place(r, e, db, n, n->parent, n->name);
+			rc = place(r, e, db, n, n->s_parent, name);
 	}
 	if (rc == 0)
 		rc = node_set_flags(db, ino, NODE_DIRTY, 0);
