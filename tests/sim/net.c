@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "net/clock.h"
+#include "net/download.h"
 #include "net/graph.h"
 #include "net/upload.h"
 #include "net/work.h"
@@ -809,6 +810,43 @@ int upload_commit(struct graph *g, const char *url, const char *parent_id,
 	t->done = done;
 	t->arg = arg;
 	return 0;
+}
+
+/* ---- downloads: of headers, which plain folders have not ----------------- */
+
+int download_new(struct graph *g, const char *item_id, const char *etag,
+                 uint64_t size, const char *url, const char *version_id,
+                 struct download **out_d)
+{
+	(void)g;
+	(void)etag;
+	(void)size;
+	(void)url;
+	(void)version_id;
+	(void)out_d;
+	sim_fail("download of %s", item_id);
+}
+
+void download_free(struct download *d)
+{
+	(void)d;
+}
+
+int download_start(struct download *d, uint64_t off, uint64_t len,
+                   enum http_prio prio, int64_t patience_ms,
+                   download_data_fn *data, download_done_fn *done, void *arg,
+                   struct download_range **out_r)
+{
+	(void)d;
+	(void)off;
+	(void)len;
+	(void)prio;
+	(void)patience_ms;
+	(void)data;
+	(void)done;
+	(void)arg;
+	(void)out_r;
+	return -ENOSYS;
 }
 
 /* ---- work ---------------------------------------------------------------- */
