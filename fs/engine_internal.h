@@ -96,6 +96,7 @@ struct job {
 	size_t nsmall; /* of what is read into it */
 	bool snapshot, resumed, big, counted_send, abandoned;
 	bool deferred; /* commit only after a look (promise 3) */
+	bool synced;   /* only as the writer's last fsync left it */
 	uint64_t counted_bytes;
 	struct upload *upload;
 	struct download *download; /* of a header */

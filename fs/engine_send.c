@@ -141,6 +141,12 @@ static int seal_small(struct job *j, const uint8_t *plain, size_t len)
 	return 0;
 }
 
+/* Not as an fsync left it any more: settled by that, soft since. */
+static bool was_written(const struct job *j)
+{
+	return j->synced && content_is_soft(j->content);
+}
+
 /* Reads one generation whole. A write that comes in between opens the next one
  * first, so an unchanged number says that the bytes are of one piece. */
 static int read_small(struct job *j, uint8_t **out_plain, size_t *out_len)
@@ -156,7 +162,8 @@ static int read_small(struct job *j, uint8_t **out_plain, size_t *out_len)
 	if (!plain)
 		return -ENOMEM;
 	n = content_pread(c, plain, size, 0);
-	if (n >= 0 && ((uint64_t)n != size || content_gen(c) != gen))
+	if (n >= 0 &&
+	    ((uint64_t)n != size || content_gen(c) != gen || was_written(j)))
 		n = -EBUSY;
 	if (n < 0) {
 		free(plain);
@@ -227,7 +234,7 @@ static int freeze_settled(struct job *j)
 	int rc;
 
 	for (int i = 0; i < SETTLE_TRIES; i++) {
-		rc = content_settle(c);
+		rc = j->synced ? 0 : content_settle(c);
 		if (rc < 0)
 			return rc;
 		if (rc == 1)
@@ -235,6 +242,8 @@ static int freeze_settled(struct job *j)
 		j->attempt->gen = content_freeze(c);
 		if (!content_is_soft(c))
 			return 0;
+		if (j->synced)
+			break;
 	}
 	return -EBUSY;
 }
@@ -574,6 +583,9 @@ void engine_start_send(struct engine *e, struct plan_view *v)
 	j->big = j->attempt->size > codec->ops->small_max;
 	j->deferred =
 		j->attempt->op == ATTEMPT_REPLACE && engine_must_look_first(e);
+	/* Once it is quiet, whoever wrote last is done. */
+	j->synced = v->in.writers && !v->in.hurry && plan_is_synced(&v->in) &&
+	            v->in.now_ms - v->in.wrote_ms < v->in.quiet_ms;
 	count_send(e, j);
 	j->next = prepared;
 	rc = work_submit(e->opt.work, j->big ? prepare_big : prepare_small, j);

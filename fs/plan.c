@@ -96,13 +96,42 @@ static struct plan_out plan_unlinked(const struct plan_in *in)
 
 /* ---- linked here --------------------------------------------------------- */
 
+static int64_t last_change(const struct plan_in *in)
+{
+	return in->wrote_ms ? in->wrote_ms : in->dirty_ms;
+}
+
+bool plan_is_synced(const struct plan_in *in)
+{
+	return in->fsync_ms && in->fsync_ms >= last_change(in);
+}
+
+/* A writer has it, and it is due. One that fsyncs now and then says by that
+ * when its file is of one piece: the next time is waited for, as long again.
+ * Of another one what the kernel wrote out is taken, between two times. */
+static struct plan_out plan_overdue(const struct plan_in *in, int64_t age,
+                                    int64_t quiet)
+{
+	bool syncs = in->fsync_ms && in->fsync_ms >= in->dirty_ms;
+	int64_t left = 2 * in->max_age_ms - age;
+
+	if (plan_is_synced(in) || left <= 0 || quiet >= in->max_age_ms)
+		return say(PLAN_CREATE);
+	if (syncs)
+		return wait_time(left < in->max_age_ms - quiet
+		                         ? left
+		                         : in->max_age_ms - quiet);
+	if (quiet < in->quiet_ms)
+		return wait_time(in->quiet_ms - quiet);
+	return say(PLAN_CREATE);
+}
+
 /* Not yet sendable: what to wait for. PLAN_CREATE: send. */
 static struct plan_out plan_sendable(const struct plan_in *in)
 {
-	int64_t since = in->wrote_ms ? in->wrote_ms : in->dirty_ms;
+	int64_t since = last_change(in);
 	int64_t quiet = in->now_ms - since;
 	int64_t age = in->dirty_ms ? in->now_ms - in->dirty_ms : quiet;
-	bool synced = in->fsync_ms && in->fsync_ms >= since;
 
 	/* What replaces a former version whole is not sent half done, however
 	 * long it takes; only if its writer seems to have stopped. */
@@ -110,9 +139,12 @@ static struct plan_out plan_sendable(const struct plan_in *in)
 		age = quiet;
 	if (!in->whole)
 		return say(PLAN_WAIT_WHOLE);
-	if (!since || in->hurry || age >= in->max_age_ms)
+	if (!since || in->hurry)
 		return say(PLAN_CREATE);
-	if (in->writers && !synced)
+	if (age >= in->max_age_ms)
+		return in->writers ? plan_overdue(in, age, quiet)
+		                   : say(PLAN_CREATE);
+	if (in->writers && !plan_is_synced(in))
 		return wait_time(in->max_age_ms - age);
 	/* After an fsync too: a rename over the former file is next. */
 	if (quiet < in->quiet_ms)

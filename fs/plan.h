@@ -46,8 +46,9 @@
  *	  equal                                    -> CLEAN
  *
  * "sendable": no writer has it open and it was quiet for the write-back delay;
- * or it was fsynced since, or is older than the maximum dirty age; and all of
- * it is here. While a writer replaces a former version whole (NODE_FRESH) its
+ * or it was fsynced since, or is older than the maximum dirty age (up to twice
+ * that if its writer fsyncs: then just after an fsync); and all of it is here.
+ * While a writer replaces a former version whole (NODE_FRESH) its
  * age does not count, only that nobody wrote for that long: half a dump must
  * not take the place of yesterday's. Threads: any. */
 #ifndef NMB_PLAN_H
@@ -151,6 +152,10 @@ struct plan_out {
 };
 
 struct plan_out plan_next(const struct plan_in *in);
+
+/* Nothing was written since a program's last fsync: what is here is what that
+ * program calls of one piece. */
+bool plan_is_synced(const struct plan_in *in);
 
 const char *plan_action_name(enum plan_action a);
 
