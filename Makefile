@@ -91,8 +91,8 @@ lib_objs := $(call obj,$(net_src) $(auth_src) $(fs_src))
 unit_bins := $(patsubst tests/unit/%.c,$(B)/unit/%,$(unit_src))
 
 .DEFAULT_GOAL := all
-.PHONY: all help check-pkgs check-graphd-pkgs graphd unit sim test demo sandbox \
-	bench lint flags format install uninstall clean
+.PHONY: all help check-pkgs check-graphd-pkgs graphd agetool unit sim test \
+	demo sandbox bench lint flags format install uninstall clean
 .SECONDARY:
 
 # build/nmbackupfs, the name people and scripts use, is the last variant built.
@@ -135,6 +135,12 @@ $(B)/graphd: $(B)/obj/tests/graphd/main.o $(B)/libgraphd.a $(B)/libnmb.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(ldflags) -o $@ $^ $(libs) \
 		$(call pkg_libs,$(pkgs_graphd))
+
+# What tests/interop has beside it: auth/age as a command.
+agetool: $(B)/agetool
+$(B)/agetool: $(B)/obj/tests/interop/agetool.o $(B)/libnmb.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(ldflags) -o $@ $^ $(libs)
 
 # Unit tests may make the n-th allocation fail (tests/unit/alloc.h).
 wrap := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
@@ -214,4 +220,4 @@ help:
 	@echo "targets: all test demo sandbox bench lint format install uninstall clean"
 
 -include $(patsubst %.o,%.d,$(lib_objs) $(call obj,fs/main.c $(graphd_src) \
-	$(unit_src) $(unit_help) $(sim_src)))
+	$(unit_src) $(unit_help) $(sim_src) tests/interop/agetool.c))
