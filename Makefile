@@ -62,6 +62,11 @@ endif
 ifeq ($(SAN),thread)
 sanflags := -fsanitize=thread -fno-omit-frame-pointer
 endif
+# For tests/fuzz, by clang; `make fuzz` sets both.
+ifeq ($(SAN),fuzz)
+sanflags := -fsanitize=fuzzer-no-link,address,undefined \
+	-fno-sanitize-recover=all -fno-omit-frame-pointer
+endif
 
 pkg_cflags = $(shell pkg-config --cflags $(1) 2>/dev/null)
 pkg_libs = $(shell pkg-config --libs $(1) 2>/dev/null)
@@ -88,11 +93,13 @@ unit_help := $(filter-out $(unit_src),$(sort $(wildcard tests/unit/*.c)))
 
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 lib_objs := $(call obj,$(net_src) $(auth_src) $(fs_src))
+fuzz_src := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+fuzz_bins := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(fuzz_src))
 unit_bins := $(patsubst tests/unit/%.c,$(B)/unit/%,$(unit_src))
 
 .DEFAULT_GOAL := all
 .PHONY: all help check-pkgs check-graphd-pkgs graphd agetool unit sim test \
-	demo sandbox bench lint flags format install uninstall clean
+	demo sandbox bench fuzz fuzz-build lint flags format install uninstall clean
 .SECONDARY:
 
 # build/nmbackupfs, the name people and scripts use, is the last variant built.
@@ -189,6 +196,20 @@ build/bench/passthrough_ll: $(passthrough)
 	$(call say,LD,$@)
 	$(Q)$(CC) -O2 -o $@ $< $(call pkg_cflags,fuse3) $(call pkg_libs,fuse3)
 
+# Parsers of what others write, FUZZ_SECONDS (600) each; FUZZ="header armor"
+# takes some of them.
+fuzz:
+	$(Q)$(MAKE) --no-print-directory CC=clang SAN=fuzz fuzz-build
+	@PYTHON=$(PYTHON) FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run \
+		build/clang-fuzz/fuzz $(FUZZ)
+
+fuzz-build: $(fuzz_bins)
+$(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(B)/libnmb.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(ldflags) -fsanitize=fuzzer -o $@ $^ \
+		$(libs)
+
 lint:
 	@tests/lint
 
@@ -217,7 +238,7 @@ clean:
 
 help:
 	@sed -n '3,11s/^# \{0,1\}//p' Makefile
-	@echo "targets: all test demo sandbox bench lint format install uninstall clean"
+	@echo "targets: all test demo sandbox bench fuzz lint format install uninstall clean"
 
 -include $(patsubst %.o,%.d,$(lib_objs) $(call obj,fs/main.c $(graphd_src) \
-	$(unit_src) $(unit_help) $(sim_src) tests/interop/agetool.c))
+	$(unit_src) $(unit_help) $(sim_src) $(fuzz_src) tests/interop/agetool.c))

@@ -187,8 +187,8 @@ int age_identities_read(const void *data, size_t len, const char *passphrase,
                         struct age_identities *out, unsigned *out_line)
 {
 	const struct age_keys keys = { .passphrase = passphrase };
-	void *text;
-	size_t text_len;
+	void *text = NULL;
+	size_t text_len = 0;
 	int rc;
 
 	if (!age_is_sealed(data, len))

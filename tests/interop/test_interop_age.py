@@ -96,7 +96,10 @@ def plain(tmp_path_factory):
     def make(size):
         if size not in made:
             made[size] = base / str(size)
-            made[size].write_bytes(random.Random(size).randbytes(size))
+            chance = random.Random(size)
+            with open(made[size], "wb") as f:
+                for off in range(0, size, 1 << 20):
+                    f.write(chance.randbytes(min(1 << 20, size - off)))
         return made[size]
 
     return make

@@ -60,7 +60,7 @@ static void test_rows(void)
 static void test_every_byte(void)
 {
 	for (unsigned c = 0; c < 256; c++) {
-		const char *pos = c ? strchr(alphabet, (char)c) : NULL;
+		const char *pos = c ? strchr(alphabet, (int)c) : NULL;
 
 		for (unsigned at = 0; at < 4; at++) {
 			char text[] = "AAAA", again[5];

@@ -283,7 +283,7 @@ static void test_open(void)
 {
 	struct age_identity *ids[3];
 	struct age_keys keys = { .ids = ids, .id_count = 3 };
-	uint8_t file_key[AGE_FILE_KEY_SIZE];
+	uint8_t file_key[AGE_FILE_KEY_SIZE] = { 0 };
 	size_t which = 99;
 
 	CHECK_EQ(age_identity_new(&ids[0]), 0);

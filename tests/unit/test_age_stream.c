@@ -118,16 +118,16 @@ static void test_cut(void)
 	CHECK_EQ(seal_in_pieces(plain, size, 65536, false, &file), 0);
 	buf_reserve(&file, 17); /* bytes behind the end */
 	memset(file.data + file.len, 0, 17);
-	for (int chunk = 0; chunk <= 3; chunk++) {
+	for (size_t chunk = 0; chunk <= 3; chunk++) {
 		for (int by = -17; by <= 17; by++) {
-			size_t len = (size_t)(168 + 16 +
-			                      chunk * AGE_CHUNK_SEAL + by);
+			size_t border = 168 + 16 + chunk * AGE_CHUNK_SEAL;
+			size_t len = border + (size_t)by;
 			struct buf got = BUF_INIT;
 			int rc;
 
 			if (len == file.len)
 				continue;
-			check_row("chunk %d, %d bytes", chunk, by);
+			check_row("chunk %zu, %d bytes", chunk, by);
 			rc = open_in_pieces(file.data, len, 50000, &got);
 			if (chunk == 0 && by < 0)
 				CHECK_EQ(rc, AGE_BAD_HEADER);
