@@ -12,7 +12,7 @@
 #define NOTE_NAME "keystore.name"
 
 static const struct keystore_backend *const backends[] = {
-#ifdef HAVE_LIBSECRET_LATER
+#ifdef HAVE_LIBSECRET
 	&keystore_service,
 #endif
 	&keystore_file,
@@ -139,7 +139,7 @@ static void choose_new(struct keystore_choice *out)
 {
 	char why[160] = "this build has no libsecret";
 
-#ifdef HAVE_LIBSECRET_LATER
+#ifdef HAVE_LIBSECRET
 	if (keystore_service_answers(why, sizeof(why))) {
 		out->backend = &keystore_service;
 		return;
