@@ -72,6 +72,11 @@ int keystore_put(struct keystore *k, const char *name, const void *secret,
 /* 0 also if there was none. */
 int keystore_delete(struct keystore *k, const char *name);
 
+/* The place the secrets of the profile are in, in words of opt->backend; NULL:
+ * there are none yet. Opens nothing, asks nobody. */
+int keystore_find_place(const struct keystore_options *opt,
+                        const char **out_name, char *why, size_t why_size);
+
 /* Moves all secrets of the profile to the place opt->backend: copied, read
  * back, then deleted where they were. Whoever has the keystore open does not
  * follow: no mount may run. -ENOENT: nothing to move; else as above. On an

@@ -135,6 +135,17 @@ int keystore_find(const struct keystore_options *opt,
 	return rc;
 }
 
+int keystore_find_place(const struct keystore_options *opt,
+                        const char **out_name, char *why, size_t why_size)
+{
+	const struct keystore_backend *b;
+	int rc = keystore_find(opt, &b, why, why_size);
+
+	if (rc == 0)
+		*out_name = b ? b->name : NULL;
+	return rc;
+}
+
 static void choose_new(struct keystore_choice *out)
 {
 	char why[160] = "this build has no libsecret";

@@ -182,6 +182,8 @@ static void tell(const struct session *s, const struct oauth_token *t,
 	        d->type[0] ? d->type : "this account's");
 	fprintf(stderr, "The sign-in is kept in %s.\n",
 	        keystore_where(s->keystore));
+	if (keystore_note(s->keystore)[0])
+		fprintf(stderr, "%s\n", keystore_note(s->keystore));
 	if (!t->refresh)
 		fprintf(stderr,
 		        "It ends within hours: the app lacks the permission "

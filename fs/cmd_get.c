@@ -48,6 +48,7 @@ struct get {
 	const char *what; /* as given */
 	const char *path; /* what, below the folder; NULL: it can't be one */
 	const char *target;
+	mode_t umask;
 	struct progress progress;
 	char why[DIRECT_WHY];
 };
@@ -68,7 +69,7 @@ static const char *base_name(const char *path)
 
 static int open_output(struct get *g, const char *name, struct output *out)
 {
-	int rc = output_open(g->target, name, out);
+	int rc = output_open(g->target, name, g->umask, out);
 
 	if (rc == -EEXIST)
 		snprintf(g->why, sizeof(g->why),
@@ -279,6 +280,7 @@ int cmd_get(struct config *cfg, int argc, char **argv)
 		                            "of its own name");
 	if (running_find(cfg, &r, g.why, sizeof(g.why)) < 0)
 		r = (struct running){ 0 };
+	g.umask = config_umask(cfg);
 	g.path = path_in_folder(g.what, &r);
 	if (r.mounted)
 		rc = get_mounted(&g, &r);

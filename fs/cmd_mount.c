@@ -25,15 +25,22 @@ static int fail(int rc, const char *why)
 	return session_exit_status(rc);
 }
 
-static int sign_in(struct config *cfg, struct session *s, char *why,
-                   size_t size)
+static int sign_in(const struct config *cfg, struct keystore *keystore,
+                   char *why, size_t size)
 {
 	char dir[PATH_MAX], drive[ACCOUNT_DRIVE_MAX + 1] = "";
 	int rc = paths_state_dir(cfg, dir, sizeof(dir));
+	struct session *s;
 
 	if (rc == 0)
 		rc = account_profile_drive(dir, drive, sizeof(drive));
-	return rc < 0 ? rc : account_need_sign_in(s, drive, why, size);
+	if (rc == 0)
+		rc = session_open(cfg, keystore, SESSION_ANY, &s, why, size);
+	if (rc < 0)
+		return rc;
+	rc = account_need_sign_in(s, drive, why, size);
+	session_close(s);
+	return rc;
 }
 
 /* Before anything is mounted: is there an app, and somebody signed in? What
@@ -42,16 +49,17 @@ static int check_session(struct config *cfg, struct keystore *keystore)
 {
 	char why[WHY_BYTES] = "";
 	struct session *s;
-	int rc = account_need_client_id(cfg, why, sizeof(why));
+	int rc = session_open(cfg, keystore, SESSION_ANY, &s, why, sizeof(why));
 
 	if (rc < 0)
 		return fail(rc, why);
-	rc = session_open(cfg, keystore, SESSION_ANY, &s, why, sizeof(why));
-	if (rc < 0)
-		return fail(rc, why);
-	rc = s->tokens_rc == -ENOENT ? sign_in(cfg, s, why, sizeof(why))
-	                             : s->tokens_rc;
+	rc = s->tokens_rc;
 	session_close(s);
+	if (rc == -ENOENT) { /* a sign-in that is there brings its client id */
+		rc = account_need_client_id(cfg, why, sizeof(why));
+		if (rc == 0)
+			rc = sign_in(cfg, keystore, why, sizeof(why));
+	}
 	return rc < 0 ? fail(rc, why) : EXIT_OK;
 }
 

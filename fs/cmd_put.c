@@ -54,6 +54,7 @@ struct put {
 	int nfiles;
 	const char *as;
 	bool help;
+	mode_t umask;
 	const char *file; /* the one at hand */
 	struct progress progress;
 };
@@ -150,10 +151,8 @@ static int copy_and_rename(struct put *p, int from, const struct stat *st,
 {
 	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, st->st_mtim };
 	char temporary[PATH_MAX];
-	mode_t mask = umask(0);
 	int to, rc;
 
-	umask(mask);
 	if (snprintf(temporary, sizeof(temporary), "%.*s.nmbackupfs-put.XXXXXX",
 	             (int)(strrchr(target, '/') + 1 - target),
 	             target) >= (int)sizeof(temporary))
@@ -163,7 +162,7 @@ static int copy_and_rename(struct put *p, int from, const struct stat *st,
 		return -errno;
 	rc = copy_in(p, from, (uint64_t)st->st_size, to);
 	if (rc == 0 &&
-	    (fchmod(to, st->st_mode & 0777 & ~mask) < 0 ||
+	    (fchmod(to, st->st_mode & 0777 & ~p->umask) < 0 ||
 	     futimens(to, times) < 0 || rename(temporary, target) < 0))
 		rc = -errno;
 	if (rc < 0)
@@ -327,6 +326,7 @@ int cmd_put(struct config *cfg, int argc, char **argv)
 		fputs(usage, stdout);
 		return EXIT_OK;
 	}
+	p.umask = config_umask(cfg);
 	if (config_bool(cfg, CONFIG_READ_ONLY))
 		return cmd_fail(EXIT_USAGE, "read_only is set");
 	if (running_find(cfg, &r, why, sizeof(why)) == 0 && r.mounted)

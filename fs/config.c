@@ -88,6 +88,7 @@ struct config {
 	enum origin origin[CONFIG_KEYS];
 	struct buf fuse; /* options for libfuse */
 	char path[PATH_MAX];
+	mode_t umask;
 };
 
 /* ---- values -------------------------------------------------------------- */
@@ -232,8 +233,10 @@ int config_new(struct config **out_c)
 	char why[256];
 	int rc = c ? 0 : -ENOMEM;
 
-	if (c)
+	if (c) {
 		buf_init(&c->fuse);
+		c->umask = 077;
+	}
 	for (int k = 0; k < CONFIG_KEYS && rc == 0; k++)
 		rc = set(c, (enum config_key)k, options[k].def, FROM_DEFAULT,
 		         options[k].key, why, sizeof(why));
@@ -273,6 +276,16 @@ uint64_t config_number(const struct config *c, enum config_key key)
 const char *config_fuse_options(const struct config *c)
 {
 	return c->fuse.data ? c->fuse.data : "";
+}
+
+mode_t config_umask(const struct config *c)
+{
+	return c->umask;
+}
+
+void config_set_umask(struct config *c, mode_t mask)
+{
+	c->umask = mask;
 }
 
 const char *config_path(const struct config *c)

@@ -19,6 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 struct config;
 
@@ -77,6 +78,10 @@ uint64_t config_number(const struct config *c, enum config_key key);
 
 /* Comma separated -o options for libfuse; "" if none. */
 const char *config_fuse_options(const struct config *c);
+
+/* The user's own, for files made for the user; 077 until it is set. */
+mode_t config_umask(const struct config *c);
+void config_set_umask(struct config *c, mode_t mask);
 
 /* The INI file, whether it is there or not. */
 const char *config_path(const struct config *c);

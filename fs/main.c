@@ -13,6 +13,7 @@
 #include "fs/config.h"
 #include "fs/exit.h"
 #include "fs/logging.h"
+#include "fs/process.h"
 
 static const struct command {
 	const char *name;
@@ -21,6 +22,8 @@ static const struct command {
 } commands[] = {
 	{ "auth", cmd_auth, "", "sign in, once for each profile" },
 	{ "logout", cmd_logout, "", "forget the sign-in of this machine" },
+	{ "keystore", cmd_keystore, "[move PLACE]",
+	  "where the secrets are; moves them" },
 	{ "status", cmd_status, "[--json] [PATH]", "what goes on" },
 	{ "flush", cmd_flush, "[PATH]", "wait until all is on the server" },
 	{ "umount", cmd_umount, "MOUNTPOINT", "flush, then unmount" },
@@ -121,6 +124,7 @@ static int run(struct config *cfg, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+	mode_t mask = process_be_private();
 	struct config *cfg;
 	int rc;
 
@@ -133,6 +137,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "nmbackupfs: %s\n", strerror(-rc));
 		return EXIT_FAILED;
 	}
+	config_set_umask(cfg, mask);
 	rc = run(cfg, argc, argv);
 	config_free(cfg);
 	return rc;

@@ -5,9 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -79,13 +77,10 @@ static int start_signals(pthread_t *out, struct mount *m)
 
 /* ---- one run ------------------------------------------------------------- */
 
-static void be_private(void)
+static void raise_limits(void)
 {
-	struct rlimit none = { 0, 0 }, files;
+	struct rlimit files;
 
-	umask(077);
-	prctl(PR_SET_DUMPABLE, 0);
-	setrlimit(RLIMIT_CORE, &none);
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
@@ -232,7 +227,7 @@ int mount_run(const struct config *cfg, struct keystore *keystore,
 	why[0] = '\0';
 	if (!m)
 		return EXIT_FAILED;
-	be_private();
+	raise_limits();
 	pthread_mutex_init(&m->lock, NULL);
 	lock_cond_init(&m->turn);
 	nmb->config = cfg;

@@ -47,12 +47,10 @@ static int settle_target(struct output *o, const char *path, const char *name)
 /* As a shell's redirection would leave it: an old file keeps its mode. */
 static int set_mode(const struct output *o)
 {
-	mode_t mask = umask(0);
 	struct stat st;
 
-	umask(mask);
 	if (stat(o->target, &st) < 0)
-		st.st_mode = 0666 & ~mask;
+		st.st_mode = 0666 & ~o->umask;
 	return fchmod(o->fd, st.st_mode & 07777) < 0 ? -errno : 0;
 }
 
@@ -81,12 +79,13 @@ static int open_special(struct output *o)
 	return o->fd < 0 ? -errno : 0;
 }
 
-int output_open(const char *path, const char *name, struct output *out)
+int output_open(const char *path, const char *name, mode_t mask,
+                struct output *out)
 {
 	struct stat st;
 	int rc;
 
-	*out = (struct output){ .fd = STDOUT_FILENO };
+	*out = (struct output){ .fd = STDOUT_FILENO, .umask = mask };
 	if (!strcmp(path, "-"))
 		return 0;
 	rc = settle_target(out, path, name);

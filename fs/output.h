@@ -10,17 +10,21 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct output {
 	int fd;
+	mode_t umask;
 	bool close, replace;
 	char target[PATH_MAX];
 	char temporary[PATH_MAX]; /* "": written as it comes */
 };
 
-/* `path` "-": standard output. A directory: `name` in it, which must not be
+/* A new file gets 0666 without `mask`. `path` "-": standard output. A
+ * directory: `name` in it, which must not be
  * there yet (-EEXIST); anything else is replaced. */
-int output_open(const char *path, const char *name, struct output *out);
+int output_open(const char *path, const char *name, mode_t mask,
+                struct output *out);
 
 int output_write(void *output, const void *data, size_t len);
 

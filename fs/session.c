@@ -40,16 +40,21 @@ static int open_http(struct session *s, const struct session_options *opt,
 	return rc;
 }
 
-static int open_keystore(const struct session_options *opt,
-                         struct keystore **out_k, char *why, size_t why_size)
+static struct keystore_options keystore_of(const struct session_options *opt)
 {
-	struct keystore_options keystore = {
+	return (struct keystore_options){
 		.backend = set_or_null(opt->keystore),
 		.profile = set_or_null(opt->profile),
 		.dir = opt->keystore_dir,
 		.passphrase_command = set_or_null(opt->passphrase_command),
 		.key_command = set_or_null(opt->key_command),
 	};
+}
+
+static int open_keystore(const struct session_options *opt,
+                         struct keystore **out_k, char *why, size_t why_size)
+{
+	const struct keystore_options keystore = keystore_of(opt);
 
 	return keystore_open(&keystore, out_k, why, why_size);
 }
@@ -210,6 +215,35 @@ int session_open_keystore(const struct config *cfg, struct keystore **out_k,
 	if (rc < 0 && !why[0])
 		snprintf(why, why_size, "keystore: %s", strerror(-rc));
 	return rc;
+}
+
+int session_find_keystore(const struct config *cfg, const char **out_place,
+                          char *why, size_t why_size)
+{
+	struct keystore_options keystore;
+	struct session_options opt;
+	char keys[PATH_MAX];
+	int rc = fill_options(cfg, keys, &opt, why, why_size);
+
+	if (rc < 0)
+		return rc;
+	keystore = keystore_of(&opt);
+	return keystore_find_place(&keystore, out_place, why, why_size);
+}
+
+int session_move_keystore(const struct config *cfg, const char *place,
+                          char *why, size_t why_size)
+{
+	struct keystore_options keystore;
+	struct session_options opt;
+	char keys[PATH_MAX];
+	int rc = fill_options(cfg, keys, &opt, why, why_size);
+
+	if (rc < 0)
+		return rc;
+	keystore = keystore_of(&opt);
+	keystore.backend = place;
+	return keystore_move(&keystore, why, why_size);
 }
 
 int session_open(const struct config *cfg, struct keystore *keystore,

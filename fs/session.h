@@ -49,6 +49,12 @@ enum session_flags {
 int session_open_keystore(const struct config *cfg, struct keystore **out_k,
                           char *why, size_t why_size);
 
+/* keystore_find_place() and keystore_move(). */
+int session_find_keystore(const struct config *cfg, const char **out_place,
+                          char *why, size_t why_size);
+int session_move_keystore(const struct config *cfg, const char *place,
+                          char *why, size_t why_size);
+
 /* `keystore` is lent for the session's life; NULL: as session_open_keystore().
  * 0; -EINVAL: the config is wrong; -EACCES: see the flags; -Exxx, also of
  * keystore_open(). On an error `why` has one line for people. */

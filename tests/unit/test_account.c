@@ -73,6 +73,7 @@ static int open_session(struct world *w, unsigned flags)
 		.client_id = "app",
 		.login_url = w->cloud.login_url,
 		.graph_url = w->cloud.graph_url,
+		.keystore = "file",
 		.keystore_dir = w->keys,
 	};
 

@@ -31,6 +31,7 @@ static void begin(struct world *w)
 	CHECK(mkdtemp(w->base) != NULL);
 	setenv("XDG_CONFIG_HOME", w->base, 1);
 	setenv("XDG_STATE_HOME", w->base, 1);
+	setenv("NMBACKUPFS_KEYSTORE", "file", 1);
 	unsetenv("NMBACKUPFS_CLIENT_ID");
 	load(w);
 }

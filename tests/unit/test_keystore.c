@@ -120,7 +120,7 @@ static void remove_base(void)
 
 static struct keystore *open_store(void)
 {
-	struct keystore_options opt = { .dir = dir };
+	struct keystore_options opt = { .backend = "file", .dir = dir };
 	struct keystore *k = NULL;
 	char why[200] = "";
 
@@ -237,7 +237,7 @@ static void test_open_to_others(void)
 {
 	static const mode_t dir_modes[] = { 0755, 0770, 0701, 0702 };
 	static const mode_t file_modes[] = { 0644, 0640, 0606, 0620, 0660 };
-	struct keystore_options opt = { .dir = dir };
+	struct keystore_options opt = { .backend = "file", .dir = dir };
 	char path[200], why[300] = "";
 	struct keystore *k;
 
@@ -408,7 +408,7 @@ static void test_two_writers(void)
 
 static void test_no_memory(void)
 {
-	struct keystore_options opt = { .dir = dir };
+	struct keystore_options opt = { .backend = "file", .dir = dir };
 
 	make_base();
 	for (unsigned n = 1; alloc_fail_at(n); n++) {

@@ -92,7 +92,7 @@ static void count_change(void *arg)
 
 static struct keystore *open_keystore(struct world *w)
 {
-	struct keystore_options opt = { .dir = w->dir };
+	struct keystore_options opt = { .backend = "file", .dir = w->dir };
 	struct keystore *k = NULL;
 
 	CHECK_EQ(keystore_open(&opt, &k, w->why, sizeof(w->why)), 0);
