@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "net/clock.h"
 #include "tests/graphd/batch.h"
@@ -23,6 +24,7 @@
 #include "tests/graphd/session.h"
 #include "tests/graphd/stats.h"
 #include "tests/graphd/stranger.h"
+#include "tests/graphd/tap.h"
 #include "tests/graphd/throttle.h"
 #include "tests/graphd/versions.h"
 #include "tests/graphd/wire.h"
@@ -234,7 +236,8 @@ int graphd_new(const struct graphd_options *opt, struct graphd **out_g)
 	g->faults = faults_new();
 	g->sessions = sessions_new();
 	g->copies = copies_new();
-	rc = wire_new(&g->wire);
+	g->tap_fd = opt->tap ? tap_open(opt->tap) : -1;
+	rc = opt->tap && g->tap_fd < 0 ? g->tap_fd : wire_new(&g->wire);
 	if (rc == 0)
 		rc = open_login(g);
 	if (rc == 0)
@@ -272,6 +275,8 @@ void graphd_free(struct graphd *g)
 	wire_free(g->wire);
 	throttle_free(g->throttle);
 	login_free(g->login);
+	if (g->tap_fd >= 0)
+		close(g->tap_fd);
 	pthread_cond_destroy(&g->event);
 	pthread_mutex_destroy(&g->lock);
 	free(g->content_url);

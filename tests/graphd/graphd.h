@@ -18,6 +18,7 @@ struct graphd_options {
 	enum drive_kind kind;
 	const char *data_dir;    /* NULL: nothing outlives the process */
 	const char *content_url; /* scheme, host and port of content URLs */
+	const char *tap;         /* what goes over the wire, to this file */
 	int64_t quota_bytes;     /* 0: unlimited */
 	bool sha1;
 };
@@ -39,6 +40,7 @@ struct graphd {
 	struct login *login;
 	struct throttle *throttle;
 	struct quirks quirks;
+	int tap_fd; /* -1: none (tap.h) */
 
 	_Atomic int64_t clock_offset_ns;
 	char *content_url;

@@ -33,6 +33,7 @@ static const char usage[] =
 	"may\n"
 	"  --sha1              items have sha1Hash too\n"
 	"  --quirk NAME=N      see quirks.h\n"
+	"  --tap FILE          append requests and answers to it\n"
 	"  --verbose           log to standard error\n"
 	"When ready it prints one line of JSON with its URLs. SIGTERM ends "
 	"it.\n";
@@ -93,6 +94,7 @@ enum {
 	OPT_TOLERANT,
 	OPT_SHA1,
 	OPT_QUIRK,
+	OPT_TAP,
 	OPT_VERBOSE,
 	OPT_HELP
 };
@@ -109,6 +111,7 @@ static const struct option options[] = {
 	{ "tolerant", 0, NULL, OPT_TOLERANT },
 	{ "sha1", 0, NULL, OPT_SHA1 },
 	{ "quirk", 1, NULL, OPT_QUIRK },
+	{ "tap", 1, NULL, OPT_TAP },
 	{ "verbose", 0, NULL, OPT_VERBOSE },
 	{ "help", 0, NULL, OPT_HELP },
 	{ NULL, 0, NULL, 0 },
@@ -154,6 +157,9 @@ static void take_option(struct settings *s, int c, int argc, char **argv)
 		break;
 	case OPT_QUIRK:
 		add_quirk(s, must_copy(optarg));
+		break;
+	case OPT_TAP:
+		s->opt.tap = optarg;
 		break;
 	case OPT_VERBOSE:
 		log_set_level(LOG_LEVEL_DEBUG);

@@ -7,6 +7,7 @@
 #include "net/clock.h"
 #include "tests/graphd/must.h"
 #include "tests/graphd/stats.h"
+#include "tests/graphd/tap.h"
 #include "tests/graphd/wire.h"
 
 #define BLOCK      (256 << 10)
@@ -179,6 +180,7 @@ enum MHD_Result send_answer(struct exchange *x, struct MHD_Connection *c)
 	enum MHD_Result rc;
 
 	must_text(&x->out.body);
+	tap_note(x->g->tap_fd, x);
 	r = make_response(x);
 	if (!r)
 		return MHD_NO;
