@@ -128,5 +128,5 @@ int vault_store_probe(struct vault_store *s, enum name_text text, char *why)
 	if (text != NAME_TEXT_CJK14)
 		return 0; /* letters and digits */
 	rc = vault_store_make_folder(s, &o);
-	return rc == 0 ? probe(s, &o) : rc;
+	return vault_store_end(&o, rc == 0 ? probe(s, &o) : rc);
 }

@@ -45,6 +45,13 @@ struct objects vault_store_calls(const struct vault_store *s, char *why)
 		                 .why_size = VAULT_STORE_WHY };
 }
 
+int vault_store_end(const struct objects *o, int rc)
+{
+	if (rc == 0)
+		o->why[0] = '\0';
+	return rc;
+}
+
 int vault_store_remember(struct vault_store *s, const struct object *file,
                          const struct buf *sealed, uint64_t generation)
 {

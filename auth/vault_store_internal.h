@@ -22,6 +22,9 @@ struct vault_store {
 /* For calls of one function of the store. */
 struct objects vault_store_calls(const struct vault_store *s, char *why);
 
+/* Returns rc; what was said on the way to a success doesn't stay. */
+int vault_store_end(const struct objects *o, int rc);
+
 /* Finds the folder of the vault's objects. -ENOENT: there is none; -ENOTDIR:
  * something else has the name. */
 int vault_store_open_folder(struct vault_store *s, const struct objects *o);

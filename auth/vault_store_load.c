@@ -191,5 +191,5 @@ int vault_store_load(struct vault_store *s, const struct age_keys *keys,
 	if (rc == 0)
 		rc = accept(&l, &file, &sealed, pin, out_d, out_pin);
 	buf_done(&sealed);
-	return rc;
+	return vault_store_end(&l.o, rc);
 }

@@ -149,7 +149,7 @@ int vault_store_create(struct vault_store *s, const struct descriptor *d,
 	if (rc == 0)
 		rc = create(s, &o, &sealed);
 	buf_done(&sealed);
-	return rc;
+	return vault_store_end(&o, rc);
 }
 
 /* ---- the next generation ------------------------------------------------- */
@@ -223,5 +223,5 @@ int vault_store_replace(struct vault_store *s, const struct descriptor *next,
 		                "meanwhile; try again");
 	if (rc == 0)
 		prune(s);
-	return rc;
+	return vault_store_end(&o, rc);
 }
