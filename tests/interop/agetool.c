@@ -332,7 +332,7 @@ int main(int argc, char **argv)
 	optind = 2;
 	while (status == 0 && argc > 2 &&
 	       (c = getopt(argc, argv, "axp:i:r:")) != -1)
-		status = fail(optarg ? optarg : "option", take_option(&o, c));
+		status = fail("option", take_option(&o, c));
 	if (status == 0)
 		status = run(argc > 1 ? argv[1] : "", &o, argv + optind,
 		             argc > optind ? argc - optind : 0);
