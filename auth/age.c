@@ -175,11 +175,11 @@ int age_open_buf(const struct age_keys *keys, const void *file, size_t len,
 bool age_is_sealed(const void *data, size_t len)
 {
 	static const char start[] = "age-encryption.org/";
-	static const char begin[] = "-----BEGIN AGE ENCRYPTED FILE-----";
 	const size_t n = sizeof(start) - 1;
 
 	if (age_is_armor(data, len))
-		return memmem(data, len, begin, sizeof(begin) - 1) != NULL;
+		return memmem(data, len, AGE_ARMOR_BEGIN,
+		              strlen(AGE_ARMOR_BEGIN)) != NULL;
 	return len >= n && memcmp(data, start, n) == 0;
 }
 

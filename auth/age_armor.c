@@ -8,7 +8,7 @@
 #include "auth/age_base64.h"
 #include "net/buf.h"
 
-#define BEGIN "-----BEGIN AGE ENCRYPTED FILE-----"
+#define BEGIN AGE_ARMOR_BEGIN
 #define END   "-----END AGE ENCRYPTED FILE-----"
 
 #define LINE_CHARS 64
@@ -43,7 +43,6 @@ static int decode_line(struct age_dearmor *d, size_t len)
 {
 	uint8_t bytes[AGE_ARMOR_BYTES];
 	size_t n;
-	int rc;
 
 	if (len == 0 || len > LINE_CHARS ||
 	    age_base64_decode_padded(d->line, len, bytes, sizeof(bytes), &n) <
@@ -51,9 +50,7 @@ static int decode_line(struct age_dearmor *d, size_t len)
 		return AGE_BAD_ARMOR;
 	if (n < sizeof(bytes))
 		d->state = DEARMOR_END;
-	rc = d->sink(d->arg, bytes, n);
-	sodium_memzero(bytes, sizeof(bytes));
-	return rc;
+	return d->sink(d->arg, bytes, n);
 }
 
 /* The line in d->line, without its LF. */

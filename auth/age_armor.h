@@ -21,6 +21,8 @@
 
 struct buf;
 
+#define AGE_ARMOR_BEGIN "-----BEGIN AGE ENCRYPTED FILE-----"
+
 /* Takes all of it: 0, or -Exxx, which ends the work. */
 typedef int age_sink_fn(void *arg, const void *data, size_t len);
 

@@ -16,9 +16,11 @@
 /* The body's lines of 64 characters, then the short one, which may be empty. */
 static size_t stanza_size(const struct age_stanza *s)
 {
-	size_t full = s->body_len / 48, rest = s->body_len % 48;
+	size_t full = s->body_len / AGE_LINE_BYTES;
+	size_t rest = s->body_len % AGE_LINE_BYTES;
 
-	return 3 + strlen(s->line) + 1 + full * 65 + AGE_BASE64_LEN(rest) + 1;
+	return strlen("-> ") + strlen(s->line) + 1 +
+	       full * (AGE_LINE_CHARS + 1) + AGE_BASE64_LEN(rest) + 1;
 }
 
 size_t age_header_size(size_t n, const struct age_stanza *extra,

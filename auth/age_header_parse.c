@@ -11,10 +11,8 @@
 #include "auth/age_header_internal.h"
 #include "auth/age_stanza.h"
 
-#define ARROW      "-> "
-#define LINE_BYTES 48 /* in a full line of a body */
-#define LINE_CHARS 64
-#define MAC_CHARS  AGE_BASE64_LEN(AGE_MAC_SIZE)
+#define ARROW     "-> "
+#define MAC_CHARS AGE_BASE64_LEN(AGE_MAC_SIZE)
 
 struct parser {
 	const char *start, *p, *end; /* what is there of the file */
@@ -74,12 +72,13 @@ static int take_body(struct parser *ps, struct age_stanza *s)
 		rc = take_line(ps, &line, &len);
 		if (rc < 0)
 			return rc;
-		if (len > LINE_CHARS ||
-		    age_base64_decode(line, len, ps->free, LINE_BYTES, &n) < 0)
+		if (len > AGE_LINE_CHARS ||
+		    age_base64_decode(line, len, ps->free, AGE_LINE_BYTES, &n) <
+		            0)
 			return AGE_BAD_HEADER;
 		ps->free += n;
 		s->body_len += n;
-	} while (len == LINE_CHARS);
+	} while (len == AGE_LINE_CHARS);
 	return 0;
 }
 

@@ -13,9 +13,6 @@
 #define X25519_INFO  "age-encryption.org/v1/X25519"
 #define SCRYPT_LABEL "age-encryption.org/v1/scrypt"
 
-#define LINE_BYTES 48 /* in a full line of a body */
-#define LINE_CHARS 64
-
 /* ---- lines --------------------------------------------------------------- */
 
 bool age_stanza_is(const struct age_stanza *s, const char *type)
@@ -44,18 +41,18 @@ const char *age_stanza_word(const struct age_stanza *s, size_t i,
 void age_stanza_add(struct buf *out, const char *line, const uint8_t *body,
                     size_t len)
 {
-	char text[LINE_CHARS + 1];
+	char text[AGE_LINE_CHARS + 1];
 	size_t n;
 
 	buf_addf(out, "-> %s\n", line);
 	do {
-		n = len < LINE_BYTES ? len : LINE_BYTES;
+		n = len < AGE_LINE_BYTES ? len : AGE_LINE_BYTES;
 		age_base64_encode(body, n, text);
 		buf_addf(out, "%s\n", text);
 		if (n > 0)
 			body += n;
 		len -= n;
-	} while (n == LINE_BYTES);
+	} while (n == AGE_LINE_BYTES);
 }
 
 /* ---- what a stanza of ours must look like -------------------------------- */

@@ -17,6 +17,10 @@ struct buf;
 #define AGE_BODY_SIZE 32 /* of both kinds: file key and tag */
 #define AGE_SALT_SIZE 16
 
+/* A full line of a body. */
+#define AGE_LINE_BYTES 48
+#define AGE_LINE_CHARS 64
+
 /* Adds "-> line", the body in lines of 64 characters, and the line shorter than
  * that which ends it. Memory: buf's `failed`. */
 void age_stanza_add(struct buf *out, const char *line, const uint8_t *body,
