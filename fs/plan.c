@@ -133,14 +133,18 @@ static struct plan_out plan_sendable(const struct plan_in *in)
 	int64_t quiet = in->now_ms - since;
 	int64_t age = in->dirty_ms ? in->now_ms - in->dirty_ms : quiet;
 
-	/* What replaces a former version whole is not sent half done, however
-	 * long it takes; only if its writer seems to have stopped. */
-	if (in->writers && in->n->flags & NODE_FRESH && node_on_server(in->n))
-		age = quiet;
 	if (!in->whole)
 		return say(PLAN_WAIT_WHOLE);
 	if (!since || in->hurry)
 		return say(PLAN_CREATE);
+	/* What replaces a former version whole is not sent half done, however
+	 * long it takes; only if its writer seems to have stopped. One that
+	 * has written nothing has not begun. */
+	if (in->writers && in->n->flags & NODE_FRESH && node_on_server(in->n)) {
+		if (!in->n->size)
+			return wait_time(in->max_age_ms);
+		age = quiet;
+	}
 	if (age >= in->max_age_ms)
 		return in->writers ? plan_overdue(in, age, quiet)
 		                   : say(PLAN_CREATE);

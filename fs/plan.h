@@ -49,8 +49,9 @@
  * or it was fsynced since, or is older than the maximum dirty age (up to twice
  * that if its writer fsyncs: then just after an fsync); and all of it is here.
  * While a writer replaces a former version whole (NODE_FRESH) its
- * age does not count, only that nobody wrote for that long: half a dump must
- * not take the place of yesterday's. Threads: any. */
+ * age does not count, only that nobody wrote for that long, and that there is
+ * something: half a dump must not take the place of yesterday's. Threads: any.
+*/
 #ifndef NMB_PLAN_H
 #define NMB_PLAN_H
 

@@ -6,6 +6,7 @@ words of the tests. Paths are relative to the folder of the program
 
 import base64
 import contextlib
+import hashlib
 import json
 import os
 import pathlib
@@ -319,6 +320,21 @@ class Graphd:
         where = self._path(path, FOLDER)
         return [self._call("GET", "content", path=where, version=n)
                 for n in range(1, item["versions"] + 1)] + [self.read(path)]
+
+    def version_digests(self, path):
+        """SHA-256 of all versions, oldest first, for large ones."""
+        where = self._path(path, FOLDER)
+        old = [{"version": n}
+               for n in range(1, self.item(path)["versions"] + 1)]
+        return [self._digest(path=where, **v) for v in old + [{}]]
+
+    def _digest(self, **query):
+        url = f"{self.url}/content?" + urllib.parse.urlencode(query)
+        digest = hashlib.sha256()
+        with _opener.open(url, timeout=60) as answer:
+            while block := answer.read(2**20):
+                digest.update(block)
+        return digest.hexdigest()
 
     def sessions(self):
         return self._get("dump")["sessions"]
