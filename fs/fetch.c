@@ -91,7 +91,7 @@ void fetch_stream_unref_locked(struct stream *s)
 	s->refs--;
 	if (s->refs || has_work_locked(s))
 		return;
-	if (!s->rc && !f->stop && s->download &&
+	if (!s->rc && !f->stop && s->download && !s->whole &&
 	    http_call_later(graph_http(f->opt.graph), LINGER_MS, linger_over, s,
 	                    &s->linger) == 0)
 		return;
@@ -246,6 +246,17 @@ static unsigned ranges_now(struct stream *s)
 	return n;
 }
 
+/* A reader's, or only of who wants all of it some time. */
+static enum http_prio prio_now(struct stream *s)
+{
+	bool waits;
+
+	lock_take(&s->fetch->lock, LOCK_LEAF);
+	waits = s->waits;
+	lock_drop(&s->fetch->lock, LOCK_LEAF);
+	return waits ? HTTP_PRIO_USER : HTTP_PRIO_BULK;
+}
+
 /* 1: ready; 0: something is on its way. */
 static int make_ready(struct stream *s)
 {
@@ -265,7 +276,7 @@ static int make_ready(struct stream *s)
 		return 0;
 	for (i = 0; (rc = ops->reader_needs(s->reader, i, &off, &len)) == 1;
 	     i++) {
-		rc = fetch_start_meta(s, off, len);
+		rc = fetch_start_meta(s, off, len, prio_now(s));
 		if (rc < 0)
 			return rc;
 	}
@@ -449,6 +460,7 @@ static int pump_hydrate(struct stream *s)
 		return want_chunks(s, absent, last_chunk(s), HTTP_PRIO_BULK);
 	lock_take(&f->lock, LOCK_LEAF);
 	s->hydrate = false;
+	s->whole = true;
 	done = s->hydrate_waits;
 	s->hydrate_waits = NULL;
 	lock_drop(&f->lock, LOCK_LEAF);

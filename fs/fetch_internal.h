@@ -70,7 +70,7 @@ struct stream {
 	unsigned nranges;
 	uint64_t window, ahead; /* chunks; read-ahead goes up to `ahead` */
 	uint64_t seq;           /* the chunk a sequential reader asks next */
-	bool hydrate;
+	bool hydrate, whole; /* all of it shall be here; is here */
 	struct hydrate_wait *hydrate_waits;
 	bool pumping, again;
 	int rc;                    /* the stream is over with that */
@@ -112,7 +112,8 @@ void fetch_pump_locked(struct stream *s);
  * stream. */
 int fetch_start_range(struct stream *s, uint64_t first, uint64_t end,
                       enum http_prio prio);
-int fetch_start_meta(struct stream *s, uint64_t off, uint64_t len);
+int fetch_start_meta(struct stream *s, uint64_t off, uint64_t len,
+                     enum http_prio prio);
 
 /* Ends requests of the stream that stand still: somebody waited for them in
  * vain, and the next one gets a new connection. */

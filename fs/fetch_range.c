@@ -327,7 +327,8 @@ int fetch_start_range(struct stream *s, uint64_t first, uint64_t end,
 	return start(r, off, last_off + last_len - off, prio);
 }
 
-int fetch_start_meta(struct stream *s, uint64_t off, uint64_t len)
+int fetch_start_meta(struct stream *s, uint64_t off, uint64_t len,
+                     enum http_prio prio)
 {
 	struct range *r;
 
@@ -339,5 +340,5 @@ int fetch_start_meta(struct stream *s, uint64_t off, uint64_t len)
 	r->meta = true;
 	r->at = off;
 	r->want = (size_t)len;
-	return start(r, off, len, HTTP_PRIO_USER);
+	return start(r, off, len, prio);
 }

@@ -8,6 +8,7 @@
 
 #include <fuse_lowlevel.h>
 
+#include "fs/ahead.h"
 #include "fs/codec.h"
 #include "fs/config.h"
 #include "fs/content.h"
@@ -291,6 +292,20 @@ static int open_fetch(struct mount *m)
 	return fetch_new(&opt, &nmb->fetch);
 }
 
+static int open_ahead(struct mount *m)
+{
+	struct nmb *nmb = &m->nmb;
+	struct ahead_options opt = {
+		.store = nmb->store,
+		.tree = nmb->tree,
+		.space = nmb->space,
+		.fetch = nmb->fetch,
+		.work = nmb->work,
+	};
+
+	return ahead_new(&opt, &nmb->ahead);
+}
+
 static int open_engine(struct mount *m)
 {
 	struct nmb *nmb = &m->nmb;
@@ -355,6 +370,8 @@ int mount_open_parts(struct mount *m, char *why, size_t size)
 	if (rc == 0)
 		rc = open_fetch(m);
 	if (rc == 0)
+		rc = open_ahead(m);
+	if (rc == 0)
 		rc = open_engine(m);
 	if (rc == 0)
 		rc = control_new(nmb, &nmb->control);
@@ -375,6 +392,7 @@ void mount_close_parts(struct mount *m)
 		park_end(nmb->park, -EIO);
 	syncer_stop(m->syncer);
 	space_stop(nmb->space);
+	ahead_stop(nmb->ahead);
 	fetch_stop(nmb->fetch);
 	engine_stop(nmb->engine);
 	if (nmb->tree && tree_sync(nmb->tree) < 0)
@@ -383,6 +401,7 @@ void mount_close_parts(struct mount *m)
 	work_free(nmb->work);
 	control_free(nmb->control);
 	engine_free(nmb->engine);
+	ahead_free(nmb->ahead);
 	fetch_free(nmb->fetch);
 	space_free(nmb->space);
 	/* Not before the threads that answered have ended: each has a pipe of

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct ahead;
 struct codec;
 struct config;
 struct contents;
@@ -43,6 +44,7 @@ struct nmb {
 	struct park *park;     /* FUSE requests that wait */
 	struct tree *tree;
 	struct fetch *fetch;
+	struct ahead *ahead; /* what is read next; may be NULL */
 	struct engine *engine;
 	struct control *control; /* the socket */
 	struct fuse_session *fuse;

@@ -288,6 +288,15 @@ int node_each_child(struct db *db, uint64_t parent, uint64_t after,
 	            DB_ARGS(DB_INT(parent), DB_INT(after)), fn, arg);
 }
 
+int node_each_named_child(struct db *db, uint64_t parent, const char *after,
+                          node_each_fn *fn, void *arg)
+{
+	return each(db,
+	            "SELECT " COLUMNS " FROM node INDEXED BY node_name"
+	            " WHERE parent=? AND name>? ORDER BY name",
+	            DB_ARGS(DB_INT(parent), DB_TEXT(after)), fn, arg);
+}
+
 int node_each_synced_child(struct db *db, uint64_t s_parent, node_each_fn *fn,
                            void *arg)
 {

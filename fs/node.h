@@ -152,6 +152,9 @@ int node_get_blocked(struct db *db, uint64_t ino, int *out_rc, char *out,
 typedef int node_each_fn(void *arg, const struct node *n);
 int node_each_child(struct db *db, uint64_t parent, uint64_t after,
                     node_each_fn *each, void *arg);
+/* The same by name, in ascending order of its bytes. */
+int node_each_named_child(struct db *db, uint64_t parent, const char *after,
+                          node_each_fn *each, void *arg);
 /* By synced parent: what lies in that folder on the server. */
 int node_each_synced_child(struct db *db, uint64_t s_parent, node_each_fn *each,
                            void *arg);

@@ -22,6 +22,7 @@ struct call {
 	call_run_fn *run;
 	int64_t deadline_ms; /* clock_mono_ms(); 0 until it first waits */
 	int timeout_rc;      /* what a wait that took too long ends with */
+	bool missed;         /* a read that had to wait for the network */
 
 	fuse_ino_t ino, ino2;
 	char *name, *name2;

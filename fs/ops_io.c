@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "fs/ahead.h"
 #include "fs/content.h"
 #include "fs/lock.h"
 #include "fs/space.h"
@@ -54,6 +55,10 @@ static bool run_read(struct call *c)
 	rc = content_read(content, off, c->size, &span);
 	if (rc == 0)
 		rc = check_full(c, f->handle, &span);
+	if (!off && !c->missed && (rc == 0 || rc == -EAGAIN)) {
+		c->missed = rc == -EAGAIN;
+		ahead_note(c->nmb->ahead, content_ino(content), c->missed);
+	}
 	if (rc == -EAGAIN) {
 		parked = ops_wait_chunk(c, content, off, c->size, sequential);
 	} else if (rc < 0) {

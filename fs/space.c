@@ -297,6 +297,11 @@ int space_take(struct space *s, uint64_t bytes)
 	return 0;
 }
 
+bool space_is_roomy(struct space *s, uint64_t bytes)
+{
+	return room_to(s, LOW_PERCENT) >= (int64_t)bytes;
+}
+
 bool space_is_tight(struct space *s)
 {
 	return room_to(s, FULL_PERCENT) < (int64_t)RESERVE_BYTES;

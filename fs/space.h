@@ -45,6 +45,10 @@ int space_admit(struct space *s);
  * -ENOSPC, from the reserve. */
 int space_take(struct space *s, uint64_t bytes);
 
+/* There is room for `bytes` more without anything having to go: for what nobody
+ * asked for. */
+bool space_is_roomy(struct space *s, uint64_t bytes);
+
 /* Near the limit files open with direct I/O, so that no page can be dirtied
  * that could not be written out. */
 bool space_is_tight(struct space *s);

@@ -165,6 +165,8 @@ void tree_release(struct tree *t, struct handle *h);
  * (content_put()). Made on first use for what the server has. */
 int tree_handle_content(struct tree *t, struct handle *h,
                         struct content **out_c);
+/* A reference to what `ino` has as content now, made if need be. */
+int tree_load_content(struct tree *t, uint64_t ino, struct content **out_c);
 bool handle_can_write(const struct handle *h);
 uint64_t handle_nodeid(const struct handle *h);
 uint64_t handle_ino(const struct handle *h);

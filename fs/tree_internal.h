@@ -151,8 +151,6 @@ void tree_note_gone(struct tree *t, uint64_t ino);
  * `n`, which the caller saves. */
 int tree_add_content(struct tree *t, struct db *db, struct node *n);
 
-/* A reference to what `ino` has as content now, made if need be. No lock. */
-int tree_load_content(struct tree *t, uint64_t ino, struct content **out_c);
 
 /* Under tree.lock(write), after a commit gave `ino` content `cid`: open
  * handles get it. Returns the former one for the caller to put, unlocked. */

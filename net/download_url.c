@@ -162,7 +162,11 @@ static void item_answered(void *arg, const struct graph_answer *a)
 static int ask_item(struct download *d, enum http_prio prio,
                     int64_t patience_ms)
 {
-	struct graph_prepared p = { .c = { .prio = prio,
+	bool ahead = prio == HTTP_PRIO_BULK;
+	struct graph_prepared p = { .c = { .prio = ahead ? HTTP_PRIO_META
+		                                         : prio,
+		                           .batch = ahead,
+		                           .gather = ahead,
 		                           .patience_ms = patience_ms,
 		                           .done = item_answered,
 		                           .arg = d } };

@@ -104,7 +104,9 @@ struct graph_call {
 	size_t body_len;
 	enum http_prio prio;
 	unsigned units;      /* resource units, facts 10.1; 0: by the method */
-	bool batch;          /* may ride in a $batch with others */
+	bool batch;          /* may ride in a $batch with others... */
+	bool gather;         /* ...for which it waits a few ms: nobody waits
+	                      * for the answer */
 	int64_t patience_ms; /* how long to go on after RETRY_WAIT verdicts;
 	                      * 0: one try; -1: for ever */
 	graph_done_fn *done;

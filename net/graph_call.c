@@ -12,6 +12,7 @@
 #include "net/log.h"
 
 #define MAX_HOPS         3
+#define GATHER_MS        4
 #define ONE_TRY_QUEUE_MS 30000 /* a call without patience waits its turn */
 
 /* ---- states -------------------------------------------------------------- */
@@ -285,8 +286,12 @@ static void begin(struct graph_mail *m)
 	    graph_gate_earliest_ms(c->g, false, 0) > now)
 		finish_unsent(c, c->g->gate.offline ? -ENETUNREACH : -EAGAIN,
 		              RETRY_WAIT);
-	else
+	else {
+		/* At one moment for all who came in between. */
+		if (c->c.gather && c->item_key)
+			c->slot.due_ms = (now / GATHER_MS + 2) * GATHER_MS;
 		graph_gate_enter(c->g, &c->slot);
+	}
 }
 
 /* Facts 2.4: a tag that isn't quoted is wrapped. */

@@ -28,6 +28,7 @@ METRICS = {
                        "1.1 in a vault"),
     "small_restore": ("the same: cp out again on a new machine", "s", "lower",
                       ""),
+    "restore_requests": ("the same: HTTP requests per file", "", "lower", ""),
     "rename": ("rename of their directory: mv returns", "ms", "lower",
                "10 ms"),
     "rename_requests": ("the same: HTTP requests", "", "lower", "1"),
@@ -155,7 +156,9 @@ def restore(run):
     run.remount(new_machine=True)
     run.contender.wait_listed(count_entries(run.source / "small"))
     back = run.contender.base / "back"
+    seen = Counter(run.service)
     run.record("small_restore", timed("cp", "-r", run.root / "small", back))
+    run.record("restore_requests", seen.requests() / run.sizes.small_files)
     subprocess.run(["diff", "-r", run.source / "small", back], check=True)
     shutil.rmtree(back)
 

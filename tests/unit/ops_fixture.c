@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fs/ahead.h"
 #include "fs/codec.h"
 #include "fs/content.h"
 #include "fs/db.h"
@@ -155,6 +156,13 @@ int engine_each_upload(struct engine *e, engine_upload_fn *each, void *arg)
 	(void)each;
 	(void)arg;
 	return 0;
+}
+
+void ahead_note(struct ahead *a, uint64_t ino, bool missed)
+{
+	(void)a;
+	(void)ino;
+	(void)missed;
 }
 
 int space_admit(struct space *s)
