@@ -3,6 +3,8 @@
 #   make            build the program
 #   make demo       the whole path on this machine, no account needed
 #   make test       every test; the last line is the count
+#   make check-all  the same under sanitizers and valgrind, in all
+#                   configurations; takes hours
 #   make help       all targets
 #
 # Variables: CC, CFLAGS, LDFLAGS, PREFIX, DESTDIR, WERROR= (empty: warnings
@@ -99,7 +101,8 @@ unit_bins := $(patsubst tests/unit/%.c,$(B)/unit/%,$(unit_src))
 
 .DEFAULT_GOAL := all
 .PHONY: all help check-pkgs check-graphd-pkgs graphd agetool unit sim test \
-	demo sandbox bench fuzz fuzz-build lint flags format install uninstall clean
+	check-all demo sandbox bench fuzz fuzz-build lint flags format install \
+	uninstall clean
 .SECONDARY:
 
 # build/nmbackupfs, the name people and scripts use, is the last variant built.
@@ -173,11 +176,14 @@ $(B)/sim: $(call obj,$(sim_src)) $(B)/libnmb.a
 # These install what is missing and then call make again, which looks for
 # the libraries anew.
 
-test demo sandbox: export CC := $(CC)
-test demo sandbox: export PYTHON := $(PYTHON)
+test check-all demo sandbox: export CC := $(CC)
+test check-all demo sandbox: export PYTHON := $(PYTHON)
 
 test:
 	@tests/run
+
+check-all:
+	@tests/run all
 
 demo:
 	@tests/demo
@@ -237,8 +243,9 @@ clean:
 	rm -rf build
 
 help:
-	@sed -n '3,11s/^# \{0,1\}//p' Makefile
-	@echo "targets: all test demo sandbox bench fuzz lint format install uninstall clean"
+	@sed -n '3,13s/^# \{0,1\}//p' Makefile
+	@echo "targets: all test check-all demo sandbox bench fuzz lint format" \
+		"install uninstall clean"
 
 -include $(patsubst %.o,%.d,$(lib_objs) $(call obj,fs/main.c $(graphd_src) \
 	$(unit_src) $(unit_help) $(sim_src) $(fuzz_src) tests/interop/agetool.c))
