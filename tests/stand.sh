@@ -30,7 +30,8 @@ stand_up() {
     local line fifo=$work/graphd.out
     mkdir -p "$work/drive"
     rm -f "$fifo" && mkfifo "$fifo"
-    build/gcc/graphd --kind "$2" --data "$work/drive" --quota 1099511627776 \
+    # In sessions of their own: Ctrl-C is for the script, which still needs them.
+    setsid build/gcc/graphd --kind "$2" --data "$work/drive" --quota 1099511627776 \
         >"$fifo" 2>"$work/graphd.log" &
     graphd_pid=$!
     exec 8<"$fifo"
@@ -67,7 +68,7 @@ mount_pid=''
 mount_up() { # MOUNTPOINT OPTIONS...
     mount_point=$1
     shift
-    "$program" -f "$@" "$mount_point" >>"$work/program.log" 2>&1 &
+    setsid "$program" -f "$@" "$mount_point" >>"$work/program.log" 2>&1 &
     mount_pid=$!
     until is_mounted "$mount_point"; do
         if ! kill -0 "$mount_pid" 2>/dev/null; then
@@ -92,7 +93,8 @@ stand_down() {
             umount -l "$mount_point"
     fi
     for pid in $mount_pid $graphd_pid; do
-        kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
+        kill "$pid" 2>/dev/null || true
+        wait "$pid" 2>/dev/null || true
     done
     mount_pid='' graphd_pid=''
 }
