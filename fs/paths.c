@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,16 +16,35 @@ static int fits(int n, size_t size)
 	return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
 }
 
-/* An XDG variable that is set and absolute, else a place below $HOME. */
+/* $HOME, unless mount.fuse(8) made it up: it says /root to everybody, after
+ * mount(8) has removed what was there (fstab, `user`). */
+static int home_dir(char *out, size_t size)
+{
+	const char *home = getenv("HOME");
+	char buf[16384];
+	struct passwd pw, *found = NULL;
+
+	if (!home || home[0] != '/')
+		return -ENOENT;
+	if (geteuid() != 0 && !strcmp(home, "/root") &&
+	    getpwuid_r(geteuid(), &pw, buf, sizeof(buf), &found) == 0 && found)
+		home = pw.pw_dir;
+	return fits(snprintf(out, size, "%s", home), size);
+}
+
+/* An XDG variable that is set and absolute, else a place below the home. */
 static int xdg(const char *variable, const char *below_home, char *out,
                size_t size)
 {
-	const char *dir = getenv(variable), *home = getenv("HOME");
+	const char *dir = getenv(variable);
+	char home[PATH_MAX];
+	int rc;
 
 	if (dir && dir[0] == '/')
 		return fits(snprintf(out, size, "%s/nmbackupfs", dir), size);
-	if (!home || home[0] != '/')
-		return -ENOENT;
+	rc = home_dir(home, sizeof(home));
+	if (rc < 0)
+		return rc;
 	return fits(snprintf(out, size, "%s/%s/nmbackupfs", home, below_home),
 	            size);
 }

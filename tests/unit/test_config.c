@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -553,6 +554,33 @@ static void test_places(void)
 	tear_down();
 }
 
+/* mount.fuse(8) says HOME=/root to everybody. */
+static void test_home_of_others(void)
+{
+	bool root = geteuid() == 0;
+	struct passwd *pw;
+	char got[PATH_MAX], want[PATH_MAX];
+
+	set_up();
+	unsetenv("XDG_CONFIG_HOME");
+	setenv("HOME", "/root", 1);
+	if (root) {
+		CHECK_EQ(paths_config_dir(got, sizeof(got)), 0);
+		CHECK_STR(got, "/root/.config/nmbackupfs");
+		CHECK_EQ(seteuid(65534), 0);
+	}
+	pw = getpwuid(geteuid());
+	if (pw) {
+		snprintf(want, sizeof(want), "%s/.config/nmbackupfs",
+		         pw->pw_dir);
+		CHECK_EQ(paths_config_dir(got, sizeof(got)), 0);
+		CHECK_STR(got, want);
+	}
+	if (root)
+		CHECK_EQ(seteuid(0), 0);
+	tear_down();
+}
+
 static void test_private(void)
 {
 	char path[128];
@@ -596,6 +624,7 @@ int main(void)
 	RUN(test_help);
 	RUN(test_no_memory);
 	RUN(test_places);
+	RUN(test_home_of_others);
 	RUN(test_private);
 	return check_report();
 }
