@@ -30,7 +30,7 @@ VALGRIND = ["valgrind", "-q", "--leak-check=full", "--error-exitcode=99",
 
 # Seconds after which a hung mount is killed, so that the test that hangs in
 # it gets an error and the rest can go on.
-WATCHDOG_S = proc.patience(90)
+WATCHDOG_S = float(os.environ.get("NMB_TEST_WATCHDOG") or proc.patience(90))
 
 
 def help_text():
