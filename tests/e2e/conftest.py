@@ -28,6 +28,7 @@ from kit import proc, program  # noqa: E402
 DEFAULT_CONFIGS = ("personal", "work-60")
 ALL_CONFIGS = ["-".join(filter(None, parts)) for parts in itertools.product(
     ("personal", "work"), ("", "60", "300"), ("", "vault"), ("", "h2"))]
+TOTAL = {}
 # Parts that the kit can't set up yet.
 MISSING = {"vault": "the kit can't look into a vault yet",
            "h2": "the kit has no HTTP/2 yet"}
@@ -62,6 +63,28 @@ def pytest_runtest_makereport(item, call):
                     (f"log of {name}", proc.tail(owner.log, 60)))
 
 
+# What graphd saw over all tests, of all workers.
+
+def count_up(config, more):
+    for name, n in more.items():
+        TOTAL[name] = TOTAL.get(name, 0) + n
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["graphd"] = TOTAL
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    count_up(node.config, getattr(node, "workeroutput", {}).get("graphd", {}))
+
+
+def pytest_terminal_summary(terminalreporter):
+    if TOTAL:
+        terminalreporter.write_line(
+            "graphd saw {requests} requests in {servers} tests: {auth_leaks}"
+            " Authorization leaks, {forbidden} requests that facts forbid"
+            .format(**TOTAL))
+
+
 @pytest.fixture
 def base(tmp_path):
     """A short path: socket names must fit into 108 bytes."""
@@ -70,7 +93,7 @@ def base(tmp_path):
 
 
 @pytest.fixture
-def graphd(base, config):
+def graphd(base, config, request):
     kind, *parts = config.split("-")
     for part in MISSING.keys() & parts:
         pytest.skip(MISSING[part])
@@ -79,10 +102,11 @@ def graphd(base, config):
     server.start()
     try:
         yield server
-        if server.is_running():
-            server.assert_clean()
+        server.assert_alive()
+        server.assert_clean()
     finally:
         server.stop()
+        count_up(request.config, server.summary())
 
 
 @pytest.fixture(scope="session")

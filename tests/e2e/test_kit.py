@@ -140,6 +140,29 @@ def test_leaks_are_found(base):
         server.stop()
 
 
+def test_leaks_outlive_a_stop(base):
+    """What a test did before it cut the network counts, too; and a graphd that
+    dies by itself is noticed."""
+    server = kit_graphd.Graphd(base / "leaky", "personal")
+    server.start()
+    try:
+        client = Client(server)
+        with pytest.raises(urllib.error.HTTPError):
+            client("GET", "/nonsense")
+        server.stop()
+        server.assert_alive()
+        with pytest.raises(AssertionError, match="unknown call"):
+            server.assert_clean()
+        assert server.summary()["forbidden"] == 1
+        server.start()
+        server.process.kill()
+        server.process.wait(10)
+        with pytest.raises(AssertionError, match="graphd ended"):
+            server.assert_alive()
+    finally:
+        server.stop()
+
+
 def test_trees_compare(base):
     left = trees.make_tree(base / "left", seed=3, files=30)
     right = trees.make_tree(base / "right", seed=3, files=30)

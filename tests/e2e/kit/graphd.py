@@ -272,6 +272,19 @@ class Graphd:
     def wait_gone(self, path, timeout=20, folder=FOLDER):
         self._wait(timeout, gone=self._path(path, folder))
 
+    def summary(self):
+        """Numbers of all its runs, for the sum over all tests."""
+        return {"servers": 1,
+                "requests": sum(s["requests"] for s in self._all_stats()),
+                "auth_leaks": sum(s["auth_leaks"] for s in self._all_stats()),
+                "forbidden": sum(f["count"] for s in self._all_stats()
+                                 for f in s["forbidden"])}
+
+    def assert_alive(self):
+        """It runs, or a test has stopped it; it does not end by itself."""
+        assert self.process is None or self.is_running(), \
+            f"graphd ended with {self.process.poll()}:\n" + proc.tail(self.log)
+
     def assert_clean(self):
         """Rules of the service that no client may break."""
         for stats in self._all_stats():
