@@ -15,6 +15,8 @@ pytestmark = pytest.mark.configs("personal")
 THEIR_CLIENT = "6f1c2a5e-8d34-4b7a-9c10-2f5e7a9b1c3d"
 PERSONAL = "9188040d-6c67-4c5b-b112-36a304b66dad"
 
+WORK = "6babcaad-604b-40ac-a9d7-9fd97c0b779f"
+
 
 def encode(member):
     text = base64.urlsafe_b64encode(json.dumps(member).encode()).decode()
@@ -59,6 +61,34 @@ def test_import(machine, cache, graphd, scope):
     [kept] = [p for p in machine.config.rglob("*") if p.is_file()]
     assert json.loads(kept.read_text())["client_id"] == THEIR_CLIENT
     assert kept.stat().st_mode & 0o777 == 0o600
+
+
+def test_mount_after_an_import(machine, cache, graphd):
+    """The sign-in is all that is needed: it brings the client id."""
+    path, _ = cache("Files.ReadWrite")
+    machine.env["NMBACKUPFS_CLIENT_ID"] = ""
+    machine.run("auth", "--import-msal", path, check=0)
+    mnt = machine.mount()
+    graphd.login(expire_access=True)
+    (mnt / "x").write_bytes(b"x")
+    machine.flush()
+    assert graphd.read("x") == b"x"
+    mnt.unmount()
+    assert machine.run("get", "x", "-o", "-", check=0).stdout == "x"
+
+
+@pytest.mark.configs("work")
+def test_work_account(machine, cache, graphd):
+    path, token = cache("Files.ReadWrite", tenant=WORK)
+    machine.run("auth", "--import-msal", path, check=0)
+    [kept] = [p for p in machine.config.rglob("*") if p.is_file()]
+    kept = json.loads(kept.read_text())
+    assert kept["client_id"] == THEIR_CLIENT
+    assert kept["tenant"] == "organizations"
+    assert kept["refresh_token"] != token["refresh_token"]
+    (machine.mount() / "x").write_bytes(b"x")
+    machine.flush()
+    assert graphd.read("x") == b"x"
 
 
 def test_what_can_not_be_imported(machine, cache, base):
