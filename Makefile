@@ -234,6 +234,8 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/share/doc/nmbackupfs
 	install -m 644 $(wildcard README.md LICENSE CHANGELOG.md) \
 		$(DESTDIR)$(PREFIX)/share/doc/nmbackupfs/
+	install -m 755 contrib/keystore-pass \
+		$(DESTDIR)$(PREFIX)/share/doc/nmbackupfs/
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/nmbackupfs

@@ -40,6 +40,11 @@ test  py:msal            python3-msal           python3-msal         python-msal
 test  cmd:rclone         rclone                 rclone               rclone
 test  cmd:onedrive       onedrive               onedrive             -
 test  cmd:age            age                    age                  age
+test  cmd:gnome-keyring-daemon gnome-keyring   gnome-keyring        gnome-keyring
+test  cmd:dbus-run-session dbus                dbus-daemon          dbus
+test  cmd:dbus-send      dbus                   dbus-tools           dbus
+test  cmd:pass           pass                   pass                 pass
+test  cmd:gpg            gnupg                  gnupg2               gnupg
 test  cmd:nghttpx        nghttp2-proxy          nghttp2              nghttp2
 test  cmd:getfattr       attr                   attr                 attr
 test  cmd:rsync          rsync                  rsync                rsync
