@@ -78,7 +78,7 @@ static void learn_drive(struct drive_rig *r)
 
 	CHECK(drive && root);
 	CHECK_EQ(graph_set_drive(r->g, drive), 0);
-	snprintf(r->root, sizeof(r->root), "%s", root);
+	snprintf(r->root, sizeof(r->root), "%s", root ? root : "");
 	cJSON_Delete(json);
 }
 
