@@ -71,8 +71,7 @@ static void explain_client_id(const struct config *cfg)
 	        portal(cfg), config_path(cfg));
 }
 
-/* A line without white space around it; false at the end of input. */
-static bool ask(const char *question, char *out, size_t size)
+bool account_ask(const char *question, char *out, size_t size)
 {
 	size_t start, len;
 
@@ -95,7 +94,7 @@ int account_need_client_id(struct config *cfg, char *why, size_t why_size)
 	if (config_text(cfg, CONFIG_CLIENT_ID)[0])
 		return 0;
 	explain_client_id(cfg);
-	if (!account_is_terminal() || !ask("Client id: ", id, sizeof(id))) {
+	if (!account_is_terminal() || !account_ask("Client id: ", id, sizeof(id))) {
 		snprintf(why, why_size, "no client id");
 		return -EINVAL;
 	}

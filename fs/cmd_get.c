@@ -201,7 +201,7 @@ static int get_direct(struct get *g, struct config *cfg, bool by_path)
 
 	if (!it)
 		return EXIT_FAILED;
-	rc = direct_open(cfg, &d, g->why);
+	rc = direct_open(cfg, NULL, &d, g->why);
 	if (rc < 0) {
 		free(it);
 		return cmd_fail_session(rc, g->why);

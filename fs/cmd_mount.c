@@ -12,12 +12,14 @@
 #include "fs/daemon.h"
 #include "fs/exit.h"
 #include "fs/logging.h"
+#include "fs/membership.h"
 #include "fs/mount.h"
 #include "fs/mountpoint.h"
 #include "fs/paths.h"
 #include "fs/session.h"
+#include "fs/vault_setup.h"
 
-#define WHY_BYTES 1024
+#define WHY_BYTES MEMBERSHIP_WHY
 
 static int fail(int rc, const char *why)
 {
@@ -82,6 +84,40 @@ static int start_logging(const struct config *cfg, bool background, char *why,
 	return EXIT_FAILED;
 }
 
+static int serve(struct config *cfg, struct keystore *keystore,
+                 struct membership *membership, const char *mountpoint,
+                 struct daemon_link *link, bool background, char *why,
+                 size_t size)
+{
+	int rc = start_logging(cfg, background, why, size);
+
+	return rc == EXIT_OK ? mount_run(cfg, keystore, membership, mountpoint,
+	                                 on_ready, link, why, size)
+	                     : rc;
+}
+
+static int serve_vault(struct config *cfg, struct keystore *keystore,
+                       const char *mountpoint, struct daemon_link *link,
+                       bool background, char *why, size_t size)
+{
+	struct membership m;
+	char dir[PATH_MAX];
+	int rc = paths_state_dir(cfg, dir, sizeof(dir));
+
+	if (rc == 0)
+		rc = paths_make_private(dir, why, size);
+	if (rc == 0)
+		rc = membership_open(keystore, dir, &m, why);
+	if (rc < 0)
+		return session_exit_status(rc);
+	rc = vault_setup(cfg, keystore, &m, why);
+	if (rc == EXIT_OK)
+		rc = serve(cfg, keystore, &m, mountpoint, link, background, why,
+		           size);
+	membership_close(&m);
+	return rc;
+}
+
 /* What it has to say stands on standard error already, unless `why` has it. */
 static int run(struct config *cfg, const char *mountpoint,
                struct daemon_link *link, bool background, char *why,
@@ -94,10 +130,11 @@ static int run(struct config *cfg, const char *mountpoint,
 		return session_exit_status(rc);
 	rc = check_session(cfg, keystore);
 	if (rc == EXIT_OK)
-		rc = start_logging(cfg, background, why, size);
-	if (rc == EXIT_OK)
-		rc = mount_run(cfg, keystore, mountpoint, on_ready, link, why,
-		               size);
+		rc = config_bool(cfg, CONFIG_PLAIN)
+		             ? serve(cfg, keystore, NULL, mountpoint, link,
+		                     background, why, size)
+		             : serve_vault(cfg, keystore, mountpoint, link,
+		                           background, why, size);
 	keystore_close(keystore);
 	return rc;
 }

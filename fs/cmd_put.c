@@ -267,7 +267,7 @@ static int put_all_direct(struct put *p, struct config *cfg)
 {
 	char why[DIRECT_WHY] = "";
 	struct direct d;
-	int rc = direct_open(cfg, &d, why), status = EXIT_OK;
+	int rc = direct_open(cfg, NULL, &d, why), status = EXIT_OK;
 
 	if (rc < 0)
 		return cmd_fail_session(rc, why);

@@ -34,6 +34,17 @@ static const struct option {
 	                    "folder of the drive, made on first use" },
 	[CONFIG_PLAIN] = { "plain", BOOL, "no",
 	                   "ordinary files under ordinary names" },
+	[CONFIG_LABEL] = { "label", TEXT, "",
+	                   "this device's name among a vault's members; the "
+	                   "host's if empty" },
+	[CONFIG_NAME_TEXT] = { "name_text", TEXT, "cjk14",
+	                       "how a new vault writes sealed names: cjk14, "
+	                       "base32 (longer)" },
+	[CONFIG_RECOVERY_KEY] = { "recovery_key", BOOL, "yes",
+	                          "a new vault gets a recovery key" },
+	[CONFIG_RECOVERY_KEY_OUT] = { "recovery_key_out", TEXT, "",
+	                              "a new recovery key goes into that file, "
+	                              "0600, and is not shown" },
 	[CONFIG_READ_ONLY] = { "read_only", BOOL, "no",
 	                       "change nothing here or there" },
 	[CONFIG_FOREGROUND] = { "foreground", BOOL, "no",

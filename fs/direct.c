@@ -174,11 +174,11 @@ static int ask_drive(struct direct *d)
 	return rc;
 }
 
-int direct_open(const struct config *cfg, struct direct *out, char *why)
+int direct_open(const struct config *cfg, struct keystore *k,
+                struct direct *out, char *why)
 {
 	struct direct d = { .config = cfg, .why = why };
-	int rc = session_open(cfg, NULL, SESSION_ANY, &d.session, why,
-	                      DIRECT_WHY);
+	int rc = session_open(cfg, k, SESSION_ANY, &d.session, why, DIRECT_WHY);
 
 	if (rc < 0)
 		return rc;
@@ -324,8 +324,8 @@ static int walk(struct direct *d, const char *path, bool keep_last, bool make,
 	return rc;
 }
 
-int direct_find(struct direct *d, const char *path, bool make,
-                struct direct_place *out)
+/* *out becomes the configured folder's, without a name. */
+static int find_folder(struct direct *d, bool make, struct direct_place *out)
 {
 	struct graph_prepared p = new_call();
 	struct item *root = malloc(sizeof(*root));
@@ -336,8 +336,25 @@ int direct_find(struct direct *d, const char *path, bool make,
 	if (rc == 0)
 		memcpy(out->parent_id, root->id, sizeof(out->parent_id));
 	free(root);
+	return rc < 0 ? rc
+	              : walk(d, config_text(d->config, CONFIG_FOLDER), false,
+	                     make, out);
+}
+
+int direct_folder(struct direct *d, bool make, char out_id[NODE_ID_MAX + 1])
+{
+	struct direct_place at;
+	int rc = find_folder(d, make, &at);
+
 	if (rc == 0)
-		rc = walk(d, config_text(d->config, CONFIG_FOLDER), false, make,
-		          out);
+		memcpy(out_id, at.parent_id, NODE_ID_MAX + 1);
+	return rc;
+}
+
+int direct_find(struct direct *d, const char *path, bool make,
+                struct direct_place *out)
+{
+	int rc = find_folder(d, make, out);
+
 	return rc < 0 ? rc : walk(d, path, true, make, out);
 }

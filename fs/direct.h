@@ -18,6 +18,7 @@
 #include "fs/item.h"
 
 struct config;
+struct keystore;
 struct session;
 
 #define DIRECT_WHY 1024
@@ -29,10 +30,11 @@ struct direct {
 	char *why;
 };
 
-/* Opens the session and asks whose drive it is. -EACCES: nobody is signed in;
- * -EXDEV: the profile's files belong to another drive. `why` is used by all
- * calls until direct_close(). */
-int direct_open(const struct config *cfg, struct direct *out, char *why);
+/* Opens the session (`k`: see session_open()) and asks whose drive it is.
+ * -EACCES: nobody is signed in; -EXDEV: the profile's files belong to another
+ * drive. `why` is used by all calls until direct_close(). */
+int direct_open(const struct config *cfg, struct keystore *k,
+                struct direct *out, char *why);
 void direct_close(struct direct *d);
 
 /* Where `path` lies: below the configured folder, its parts separated by '/'.
@@ -44,6 +46,9 @@ struct direct_place {
 };
 int direct_find(struct direct *d, const char *path, bool make,
                 struct direct_place *out);
+
+/* The id of the configured folder itself; `make` as above. */
+int direct_folder(struct direct *d, bool make, char out_id[NODE_ID_MAX + 1]);
 
 /* What has that name; -ENOENT: nothing; -EEXIST: something of a name that the
  * service holds equal to it. */

@@ -191,6 +191,18 @@ void engine_set_error(struct engine *e, const char *fmt, ...)
 	lock_drop(&e->lock, LOCK_LEAF);
 }
 
+void engine_set_gate(struct engine *e, bool open, const char *why)
+{
+	if (why)
+		engine_set_error(e, "%s", why);
+	lock_take(&e->lock, LOCK_LEAF);
+	if (open && e->gate_closed)
+		e->notes_lost = true;
+	e->gate_closed = !open;
+	pthread_cond_signal(&e->wake);
+	lock_drop(&e->lock, LOCK_LEAF);
+}
+
 void engine_again(struct engine *e, uint64_t ino)
 {
 	struct todo_entry *t = todo_get(e->todo, ino);
@@ -544,6 +556,10 @@ static int init_parts(struct engine *e)
 		                     .tree = e->opt.tree };
 	ro.gather = e->gather;
 	ro.host = host[0] ? host : "here";
+	ro.watched_name = e->opt.watched_name;
+	ro.watched = e->opt.watched;
+	ro.arg = e->opt.arg;
+	e->gate_closed = e->opt.begins_closed;
 	e->outcome = (struct outcome){ .store = e->opt.store,
 		                       .tree = e->opt.tree,
 		                       .contents = e->opt.contents,

@@ -22,6 +22,7 @@ struct contents;
 struct engine;
 struct fetch;
 struct graph;
+struct item;
 struct space;
 struct store;
 struct tree;
@@ -40,6 +41,11 @@ struct engine_options {
 	int64_t max_dirty_age_ms;    /* an open one, at the latest */
 	int64_t poll_interval_ms;    /* delta */
 	bool read_only;              /* sends nothing */
+	bool begins_closed;          /* see engine_set_gate() */
+	/* A file of that name was seen in the feed (a vault's descriptor);
+	 * NULL: nobody asks. On the engine's thread. */
+	const char *watched_name;
+	void (*watched)(void *arg, const struct item *it);
 	bool rolled_back; /* struct store_found: file keys, sessions, attempts
 	                   * and pending deletes are dropped first */
 	/* The node's content must be here in full before it can be sent: have
@@ -73,6 +79,11 @@ void engine_look(struct engine *e, uint64_t ino);
 typedef void engine_wake_fn(void *arg, int rc);
 int engine_list(struct engine *e, uint64_t ino, int64_t deadline_ms,
                 engine_wake_fn *wake, void *arg);
+
+/* While the gate is closed nothing is sent; what is dirty waits, reads and
+ * delta go on. Open at first unless `begins_closed`. `why`: for status, or
+ * NULL. */
+void engine_set_gate(struct engine *e, bool open, const char *why);
 
 /* Network or sign-in may be back, or the machine woke up: everything that
  * waits is tried now, and delta asked. */

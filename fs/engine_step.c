@@ -319,7 +319,10 @@ static void step_out(struct engine *e, struct todo_entry *t,
 	case PLAN_READ_HEADER:
 	case PLAN_RESUME:
 	case PLAN_ABANDON:
-		if (!e->opt.read_only || out->action == PLAN_READ_LINK)
+		/* Else it waits for nothing: an opened gate reads all dirty
+		 * rows anew. */
+		if ((!e->opt.read_only && !e->gate_closed) ||
+		    out->action == PLAN_READ_LINK)
 			step_request(e, t, out);
 		break;
 	}

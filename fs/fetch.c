@@ -257,6 +257,48 @@ static enum http_prio prio_now(struct stream *s)
 	return waits ? HTTP_PRIO_USER : HTTP_PRIO_BULK;
 }
 
+/* Those whose chunks are all here. */
+static int wake_ready(struct stream *s)
+{
+	struct fetch *f = s->fetch;
+	struct fetch_wait *w, **pp, *done = NULL;
+	struct {
+		uint64_t first, last;
+	} list[64];
+	size_t n = 0;
+	int rc = 0;
+
+	lock_take(&f->lock, LOCK_LEAF);
+	for (w = s->waits; w && n < 64; w = w->next) {
+		list[n].first = w->first;
+		list[n++].last = w->last;
+	}
+	lock_drop(&f->lock, LOCK_LEAF);
+	for (size_t i = 0; i < n && rc == 0; i++) {
+		uint64_t absent;
+
+		rc = content_next_absent(s->content, list[i].first,
+		                         list[i].last, &absent);
+		if (rc < 0 || absent <= list[i].last)
+			continue;
+		lock_take(&f->lock, LOCK_LEAF);
+		for (pp = &s->waits; *pp;) {
+			w = *pp;
+			if (w->first < list[i].first ||
+			    w->last > list[i].last) {
+				pp = &w->next;
+				continue;
+			}
+			*pp = w->next;
+			w->next = done;
+			done = w;
+		}
+		lock_drop(&f->lock, LOCK_LEAF);
+	}
+	call_waits(done, 0);
+	return rc;
+}
+
 /* 1: ready; 0: something is on its way. */
 static int make_ready(struct stream *s)
 {
@@ -289,7 +331,8 @@ static int make_ready(struct stream *s)
 	if (rc < 0)
 		return rc;
 	s->ready = true;
-	return 1;
+	rc = wake_ready(s); /* what was fed may be all that is waited for */
+	return rc < 0 ? rc : 1;
 }
 
 static bool is_coming(struct stream *s, uint64_t idx, uint64_t *out_end)
@@ -358,48 +401,6 @@ static int want_chunks(struct stream *s, uint64_t first, uint64_t last,
 		at = end;
 	}
 	return 0;
-}
-
-/* Those whose chunks are all here. */
-static int wake_ready(struct stream *s)
-{
-	struct fetch *f = s->fetch;
-	struct fetch_wait *w, **pp, *done = NULL;
-	struct {
-		uint64_t first, last;
-	} list[64];
-	size_t n = 0;
-	int rc = 0;
-
-	lock_take(&f->lock, LOCK_LEAF);
-	for (w = s->waits; w && n < 64; w = w->next) {
-		list[n].first = w->first;
-		list[n++].last = w->last;
-	}
-	lock_drop(&f->lock, LOCK_LEAF);
-	for (size_t i = 0; i < n && rc == 0; i++) {
-		uint64_t absent;
-
-		rc = content_next_absent(s->content, list[i].first,
-		                         list[i].last, &absent);
-		if (rc < 0 || absent <= list[i].last)
-			continue;
-		lock_take(&f->lock, LOCK_LEAF);
-		for (pp = &s->waits; *pp;) {
-			w = *pp;
-			if (w->first < list[i].first ||
-			    w->last > list[i].last) {
-				pp = &w->next;
-				continue;
-			}
-			*pp = w->next;
-			w->next = done;
-			done = w;
-		}
-		lock_drop(&f->lock, LOCK_LEAF);
-	}
-	call_waits(done, 0);
-	return rc;
 }
 
 static uint64_t last_chunk(struct stream *s)

@@ -402,10 +402,9 @@ static void gather_shown(const struct gather *g, const struct item *r,
 	if (rc < 0) {
 		v->in.hidden = g->codec->ops->authenticates;
 		v->in.alias = true;
-		names_alias(r->name, r->id, v->shown.name,
-		            sizeof(v->shown.name));
+		naming_alias(g->codec, r->name, r->id, v->shown.name);
 	}
-	naming_twin(v->shown.name, r->id, v->alias);
+	naming_alias(g->codec, v->shown.name, r->id, v->alias);
 }
 
 /* Vault: the fields of the name, each for itself. */

@@ -217,8 +217,8 @@ static int run(struct mount *m, mount_ready_fn *ready, void *arg, char *why,
 }
 
 int mount_run(const struct config *cfg, struct keystore *keystore,
-              const char *mountpoint, mount_ready_fn *ready, void *arg,
-              char *why, size_t why_size)
+              struct membership *membership, const char *mountpoint,
+              mount_ready_fn *ready, void *arg, char *why, size_t why_size)
 {
 	struct mount *m = calloc(1, sizeof(*m));
 	struct nmb *nmb = &m->nmb;
@@ -232,6 +232,7 @@ int mount_run(const struct config *cfg, struct keystore *keystore,
 	lock_cond_init(&m->turn);
 	nmb->config = cfg;
 	nmb->keystore = keystore;
+	nmb->membership = membership;
 	nmb->lock_fd = -1;
 	pthread_mutex_init(&nmb->files_lock, NULL);
 	nmb->stop = stop_nmb;

@@ -7,20 +7,25 @@
 #include <unistd.h>
 
 #include <fuse_lowlevel.h>
+#include <sodium.h>
 
+#include "auth/vault_store.h"
 #include "fs/ahead.h"
 #include "fs/codec.h"
+#include "fs/codec_vault.h"
 #include "fs/config.h"
 #include "fs/content.h"
 #include "fs/control.h"
 #include "fs/engine.h"
 #include "fs/fetch.h"
+#include "fs/membership.h"
 #include "fs/notify.h"
 #include "fs/park.h"
 #include "fs/session.h"
 #include "fs/space.h"
 #include "fs/syncer.h"
 #include "fs/tree.h"
+#include "fs/vault_watch.h"
 #include "net/log.h"
 #include "net/names.h"
 #include "net/work.h"
@@ -156,20 +161,84 @@ static bool on_drains(void *arg)
 	       s.quota_remaining != 0;
 }
 
+static void on_descriptor(void *arg, const struct item *it)
+{
+	struct nmb *nmb = arg;
+
+	(void)it;
+	if (nmb->watch)
+		vault_watch_poke(nmb->watch);
+}
+
 /* ---- parts --------------------------------------------------------------- */
 
-static int open_codec(struct mount *m)
+#define KIND_SIZE 64
+
+/* What this state is of: "plain", or "vault:" and the vault's id. */
+static void format_kind(const struct nmb *nmb, char out[KIND_SIZE])
 {
+	char id[2 * BIND_VAULT_SIZE + 1];
+	struct vault *v;
+
+	snprintf(out, KIND_SIZE, "plain");
+	if (!nmb->membership)
+		return;
+	v = vault_slot_get(&nmb->membership->slot);
+	sodium_bin2hex(id, sizeof(id), vault_id(v), BIND_VAULT_SIZE);
+	vault_unref(v);
+	snprintf(out, KIND_SIZE, "vault:%s", id);
+}
+
+/* Names and content here are of one vault, or of a plain folder: sent as the
+ * other kind they would do harm. */
+static int check_kind(struct nmb *nmb, struct db *db, char *why, size_t size)
+{
+	char kind[KIND_SIZE], had[KIND_SIZE] = "";
+	int64_t nodes = 0;
+	int rc;
+
+	format_kind(nmb, kind);
+	rc = store_get_text(db, "kind", had, sizeof(had));
+	if (rc == 0 && !had[0]) {
+		rc = node_count_linked(db, &nodes);
+		/* Made before there were vaults: plain, if anything. */
+		if (rc == 0 && nodes > 1)
+			strcpy(had, "plain");
+	}
+	if (rc < 0 || !strcmp(had, kind))
+		return rc;
+	if (!had[0])
+		return store_set_text(db, "kind", kind);
+	snprintf(why, size,
+	         !strcmp(had, "plain")
+	                 ? "this profile's folder is a plain one: mount it "
+	                   "with --plain, or use another --profile for a vault"
+	         : !strcmp(kind, "plain")
+	                 ? "this profile's folder is a vault: mount it without "
+	                   "--plain"
+	                 : "this profile belongs to another vault: use another "
+	                   "--profile");
+	return -EINVAL;
+}
+
+static int open_codec(struct mount *m, char *why, size_t size)
+{
+	struct nmb *nmb = &m->nmb;
 	char type[64] = "";
 	struct db *db;
-	int rc = store_reader(m->nmb.store, &db);
+	int rc = store_begin(nmb->store, &db);
 
-	if (rc == 0) {
-		rc = store_get_text(db, "drive_type", type, sizeof(type));
-		store_reader_done(m->nmb.store, db);
-	}
 	if (rc < 0)
 		return rc;
+	rc = check_kind(nmb, db, why, size);
+	if (rc == 0)
+		rc = store_get_text(db, "drive_type", type, sizeof(type));
+	rc = rc < 0 ? store_rollback(nmb->store, rc) : store_commit(nmb->store);
+	if (rc < 0)
+		return rc;
+	if (nmb->membership)
+		return codec_vault_new(&nmb->membership->slot, getuid(),
+		                       getgid(), &nmb->codec);
 	/* Not known yet: the stricter rules, those of Business. */
 	return codec_plain_new(strcmp(type, "personal") != 0, &m->nmb.codec);
 }
@@ -325,6 +394,9 @@ static int open_engine(struct mount *m)
 		.poll_interval_ms =
 			(int64_t)config_number(c, CONFIG_POLL_INTERVAL),
 		.read_only = nmb->read_only,
+		.begins_closed = nmb->membership != NULL,
+		.watched_name = nmb->membership ? VAULT_STORE_FILE : NULL,
+		.watched = on_descriptor,
 		.rolled_back = m->found.rolled_back,
 		.hydrate = on_hydrate,
 		.changed = on_engine_changed,
@@ -334,6 +406,18 @@ static int open_engine(struct mount *m)
 	return engine_new(&opt, &nmb->engine);
 }
 
+static int start_watch(struct nmb *nmb)
+{
+	struct vault_watch_options opt = {
+		.membership = nmb->membership,
+		.session = nmb->session,
+		.store = nmb->store,
+		.engine = nmb->engine,
+	};
+
+	return nmb->membership ? vault_watch_new(&opt, &nmb->watch) : 0;
+}
+
 /* Their threads use what others are still making before that. */
 static int start_parts(struct mount *m)
 {
@@ -341,6 +425,8 @@ static int start_parts(struct mount *m)
 
 	syncer_start(m->syncer, m->nmb.tree);
 	rc = engine_start(m->nmb.engine);
+	if (rc == 0)
+		rc = start_watch(&m->nmb);
 	return rc < 0 ? rc : control_start(m->nmb.control);
 }
 
@@ -358,7 +444,7 @@ int mount_open_parts(struct mount *m, char *why, size_t size)
 		rc = open_or_rebuild_store(m, why, size);
 	if (rc < 0)
 		return rc;
-	rc = open_codec(m);
+	rc = open_codec(m, why, size);
 	if (rc == 0)
 		rc = open_space(m);
 	if (rc == 0)
@@ -394,7 +480,9 @@ void mount_close_parts(struct mount *m)
 	space_stop(nmb->space);
 	ahead_stop(nmb->ahead);
 	fetch_stop(nmb->fetch);
-	engine_stop(nmb->engine);
+	vault_watch_stop(nmb->watch);
+	engine_stop(nmb->engine); /* ends the requests of the watch, too */
+	vault_watch_free(nmb->watch);
 	if (nmb->tree && tree_sync(nmb->tree) < 0)
 		m->clean = false;
 	/* Jobs may still hold references into what goes next. */

@@ -9,6 +9,7 @@
 
 #include "fs/codec.h"
 #include "fs/node.h"
+#include "net/names.h"
 
 #define TARGET_MAX 4096
 
@@ -81,11 +82,16 @@ void naming_mark(const char *name, const char *mark, char *out)
 	strcpy(out + stem + mark_len, ext);
 }
 
-void naming_twin(const char *name, const char *item_id, char *out)
+void naming_alias(const struct codec *c, const char *name, const char *item_id,
+                  char *out)
 {
 	uint8_t hash[crypto_generichash_BYTES];
 	char mark[sizeof(" (conflict 01234567)")];
 
+	if (!c->ops->keeps_attributes) {
+		names_alias(name, item_id, out, NODE_NAME_MAX + 1);
+		return;
+	}
 	crypto_generichash(hash, sizeof(hash), (const uint8_t *)item_id,
 	                   strlen(item_id), NULL, 0);
 	snprintf(mark, sizeof(mark), " (conflict %02x%02x%02x%02x)", hash[0],

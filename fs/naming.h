@@ -18,10 +18,11 @@ int naming_units(const struct codec *c, struct db *db, const struct node *n,
                  const char *target, unsigned *out_units);
 
 /* `out` takes NODE_NAME_MAX + 1. naming_mark(): "NAME" + `mark` + ".EXT", the
- * name cut at a character if need be. naming_twin(): how the later of two
- * items with one plain name is shown, on all devices alike (design: "Vault").
- */
+ * name cut at a character if need be; `out` is not `name`. naming_alias(): how
+ * an item is shown whose name is taken, or can't be shown; on all devices alike
+ * (design: "Vault"). */
 void naming_mark(const char *name, const char *mark, char *out);
-void naming_twin(const char *name, const char *item_id, char *out);
+void naming_alias(const struct codec *c, const char *name, const char *item_id,
+                  char *out);
 
 #endif

@@ -19,12 +19,14 @@ struct fetch;
 struct file;
 struct fuse_session;
 struct keystore;
+struct membership;
 struct notify;
 struct park;
 struct session;
 struct space;
 struct store;
 struct tree;
+struct vault_watch;
 struct work;
 
 struct nmb {
@@ -34,8 +36,9 @@ struct nmb {
 	char mountpoint[4096]; /* absolute */
 	int lock_fd;           /* state_dir/lock */
 
-	struct work *work;       /* ciphers, disk, parked requests */
-	struct session *session; /* http, tokens, graph (fs/session.h) */
+	struct work *work;             /* ciphers, disk, parked requests */
+	struct session *session;       /* http, tokens, graph (fs/session.h) */
+	struct membership *membership; /* lent, too; NULL: a plain folder */
 	struct codec *codec;
 	struct store *store;
 	struct contents *contents;
@@ -46,7 +49,8 @@ struct nmb {
 	struct fetch *fetch;
 	struct ahead *ahead; /* what is read next; may be NULL */
 	struct engine *engine;
-	struct control *control; /* the socket */
+	struct vault_watch *watch; /* of a vault's descriptor */
+	struct control *control;   /* the socket */
 	struct fuse_session *fuse;
 	pthread_mutex_t files_lock; /* LOCK_LEAF */
 	struct file *files;         /* open ones (fs/ops_internal.h) */

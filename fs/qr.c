@@ -40,6 +40,27 @@ static void draw_row(const QRcode *code, int y, struct buf *out)
 	buf_add_str(out, "\033[0m\n");
 }
 
+static void page_row(const QRcode *code, int y, struct buf *out)
+{
+	buf_add_str(out, "# ");
+	for (int x = -MARGIN; x < code->width + MARGIN; x++)
+		buf_add_str(out, cell(!is_dark(code, x, y),
+		                      !is_dark(code, x, y + 1)));
+	buf_add_str(out, "\n");
+}
+
+int qr_page(const char *text, struct buf *out)
+{
+	QRcode *code = QRcode_encodeString8bit(text, 0, QR_ECLEVEL_L);
+
+	if (!code)
+		return errno == ENOMEM ? -ENOMEM : -EINVAL;
+	for (int y = -MARGIN; y < code->width + MARGIN; y += 2)
+		page_row(code, y, out);
+	QRcode_free(code);
+	return out->failed ? -ENOMEM : 0;
+}
+
 int qr_draw(const char *text, struct buf *out, int *out_columns)
 {
 	QRcode *code;
@@ -54,6 +75,13 @@ int qr_draw(const char *text, struct buf *out, int *out_columns)
 	return out->failed ? -ENOMEM : 0;
 }
 #else
+int qr_page(const char *text, struct buf *out)
+{
+	(void)text;
+	(void)out;
+	return -ENOTSUP;
+}
+
 int qr_draw(const char *text, struct buf *out, int *out_columns)
 {
 	(void)text;

@@ -14,6 +14,9 @@ struct buf;
  * 0, -ENOTSUP (built without libqrencode), -EINVAL (too long), -ENOMEM. */
 int qr_draw(const char *text, struct buf *out, int *out_columns);
 
+/* The same for paper: no colours, dark on light, each line behind "# ". */
+int qr_page(const char *text, struct buf *out);
+
 /* Writes it to `f` if that is a UTF-8 terminal with room for it; quietly
  * nothing else. */
 void qr_print(FILE *f, const char *text);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "fs/db.h"
+#include "fs/naming.h"
 #include "fs/seen.h"
 #include "fs/store.h"
 #include "fs/told.h"
@@ -34,6 +35,9 @@ int remote_new(const struct remote_options *opt, struct remote **out_r)
 	r->rows.tree = NULL;
 	r->uid = opt->uid;
 	r->gid = opt->gid;
+	r->watched_name = opt->watched ? opt->watched_name : NULL;
+	r->watched = opt->watched;
+	r->arg = opt->arg;
 	snprintf(r->host, sizeof(r->host), "%s", opt->host);
 	r->view = merge_view_new();
 	r->below = merge_view_new();
@@ -241,6 +245,11 @@ int remote_take_page(struct remote *r, const struct item *items, size_t n,
 	rc = tree_edit_end(e, rc);
 	for (size_t i = 0; i < n && rc == 0 && !asked; i++)
 		told_note(r->told, items[i].id);
+	for (size_t i = 0; r->watched_name && i < n; i++) {
+		if (!items[i].deleted &&
+		    !strcmp(items[i].name, r->watched_name))
+			r->watched(r->arg, &items[i]);
+	}
 	return rc;
 }
 
@@ -403,11 +412,12 @@ static int drop_strangers(struct remote *r)
 	return rc < 0 ? store_rollback(r->store, rc) : store_commit(r->store);
 }
 
-static bool is_alias_of(const struct node *n, const char *name)
+static bool is_alias_of(const struct remote *r, const struct node *n,
+                        const char *name)
 {
 	char alias[NODE_NAME_MAX + 1];
 
-	names_alias(name, n->s_id, alias, sizeof(alias));
+	naming_alias(r->gather.codec, name, n->s_id, alias);
 	return !strcmp(n->name, alias);
 }
 
@@ -428,7 +438,7 @@ static int name_one(struct remote *r, uint64_t ino)
 	if (rc == 0 && n->parent && n->flags & NODE_ALIAS &&
 	    r->gather.codec->ops->open_name(r->gather.codec, n->s_name, shown,
 	                                    target) == 0 &&
-	    (is_alias_of(n, n->s_name) || is_alias_of(n, shown->name)))
+	    (is_alias_of(r, n, n->s_name) || is_alias_of(r, n, shown->name)))
 		rc = remote_name(r, e, db, n, shown->name);
 	if (e)
 		rc = tree_edit_end(e, rc);

@@ -30,7 +30,10 @@ struct remote_options {
 	struct told *told;
 	uid_t uid; /* of what other devices made */
 	gid_t gid;
-	const char *host; /* for conflict names; copied */
+	const char *host;         /* for conflict names; copied */
+	const char *watched_name; /* a file that somebody wants to know of, */
+	void (*watched)(void *arg, const struct item *it); /* ...or NULL */
+	void *arg;
 };
 
 int remote_new(const struct remote_options *opt, struct remote **out_r);

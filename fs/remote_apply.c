@@ -135,10 +135,7 @@ static int place_alias(struct remote *r, struct tree_edit *e, struct db *db,
 	char name[NODE_NAME_MAX + 1];
 	int rc;
 
-	if (r->gather.codec->ops->keeps_attributes)
-		naming_twin(n->name, n->s_id, name);
-	else
-		names_alias(n->name, n->s_id, name, sizeof(name));
+	naming_alias(r->gather.codec, n->name, n->s_id, name);
 	rc = place(r, e, db, n, n->parent, name);
 	return rc < 0 ? rc : node_set_flags(db, n->ino, NODE_ALIAS, 0);
 }
@@ -199,7 +196,7 @@ static int relink_folder(struct remote *r, struct tree_edit *e, struct db *db,
 	if (rc == 0 && !(plan_is_aside_name(n->s_name) && n->name[0]) &&
 	    r->gather.codec->ops->open_name(r->gather.codec, n->s_name, n,
 	                                    target) < 0)
-		names_alias(n->s_name, n->s_id, n->name, sizeof(n->name));
+		naming_alias(r->gather.codec, n->s_name, n->s_id, n->name);
 	if (rc == 0)
 		rc = place(r, e, db, n, n->s_parent, n->name);
 	if (rc == -EEXIST) {
@@ -272,7 +269,7 @@ static int insert(struct remote *r, struct tree_edit *e, struct db *db,
 	if (rc == -EEXIST) { /* shown beside the one that has the name */
 		free(fold);
 		fold = NULL;
-		names_alias(it->name, it->id, n->name, sizeof(n->name));
+		naming_alias(r->gather.codec, v->shown.name, it->id, n->name);
 		n->flags |= NODE_ALIAS;
 		rc = gather_fold(r->gather.codec, n->name, &fold);
 		if (rc == 0)

@@ -13,6 +13,9 @@ struct remote {
 	struct gather rows; /* the same, rows only: within a transaction */
 	uid_t uid;
 	gid_t gid;
+	const char *watched_name;
+	void (*watched)(void *arg, const struct item *it);
+	void *arg;
 	char host[64];
 	struct merge_view *view;
 	struct merge_view *below; /* of a folder that goes as a whole */

@@ -29,7 +29,8 @@ DEFAULT_CONFIGS = ("personal", "work-60")
 ALL_CONFIGS = ["-".join(filter(None, parts)) for parts in itertools.product(
     ("personal", "work"), ("", "60", "300"), ("", "vault"), ("", "h2"))]
 TOTAL = {}
-# Parts that the kit can't set up yet.
+# Parts that the kit can't set up yet; in a vault it sees sealed names, so only
+# tests made for that run there.
 MISSING = {"vault": "the kit can't look into a vault yet",
            "h2": "the kit has no HTTP/2 yet"}
 
@@ -94,9 +95,12 @@ def base(tmp_path):
 
 @pytest.fixture
 def graphd(base, config, request):
+    marker = request.node.get_closest_marker("configs")
+    sealed = marker and any("vault" in name for name in marker.args)
     kind, *parts = config.split("-")
     for part in MISSING.keys() & parts:
-        pytest.skip(MISSING[part])
+        if not (part == "vault" and sealed):
+            pytest.skip(MISSING[part])
     latency = sum(int(p) for p in parts if p.isdigit())
     server = kit_graphd.Graphd(base / "graphd", kind, latency)
     server.start()
@@ -116,15 +120,15 @@ def can_mount():
 
 
 @pytest.fixture
-def machine(can_mount, base, graphd):
-    computer = program.Machine(base, graphd)
+def machine(can_mount, base, graphd, config):
+    computer = program.Machine(base, graphd, vault="vault" in config)
     yield from _guard(computer)
 
 
 @pytest.fixture
-def second_machine(base, graphd):
-    """Another computer of the same person."""
-    computer = program.Machine(base / "second", graphd)
+def second_machine(base, graphd, config):
+    """Another computer of the same person; in a vault not a member yet."""
+    computer = program.Machine(base / "second", graphd, vault="vault" in config)
     computer.sign_in()
     yield from _guard(computer)
 

@@ -16,7 +16,8 @@ from . import proc
 BINARY = pathlib.Path(os.environ.get("NMB_TEST_BIN")
                       or proc.ROOT / "build/gcc/nmbackupfs").resolve()
 # Exit statuses (fs/exit.h).
-FAILED, USAGE, SIGN_IN, UNFINISHED, BUSY = 1, 2, 3, 5, 7
+FAILED, USAGE, SIGN_IN, NO_MEMBER, UNFINISHED, BUSY = 1, 2, 3, 4, 5, 7
+NO_TERMINAL = 9
 
 CLIENT_ID = "11111111-2222-3333-4444-555555555555"
 
@@ -45,7 +46,7 @@ class Machine:
     Everything the program writes lies below `base`; `log` collects standard
     error of all its runs."""
 
-    def __init__(self, base, graphd, name="home"):
+    def __init__(self, base, graphd, name="home", vault=False):
         self.base = pathlib.Path(base)
         self.graphd = graphd
         self.home = self.base / name
@@ -58,7 +59,12 @@ class Machine:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.log.touch()
         self.mounts = []
+        self.recovery_key = self.base / f"{name}.recovery"
         self.env = self._environment()
+        if vault:
+            self.env.update(
+                NMBACKUPFS_PLAIN="no", NMBACKUPFS_LABEL=name,
+                NMBACKUPFS_RECOVERY_KEY_OUT=str(self.recovery_key))
 
     def _environment(self):
         env = {k: v for k, v in os.environ.items()

@@ -1,0 +1,27 @@
+/* fs/vault_setup.h -- before the first mount: is the folder a vault, is this
+ * machine a member of it, or is one to be made?
+ *
+ * Who has a descriptor already needs no network for that. Threads: one, which
+ * may block and ask a person. */
+#ifndef NMB_VAULT_SETUP_H
+#define NMB_VAULT_SETUP_H
+
+struct config;
+struct keystore;
+struct membership;
+
+/* Fills m->slot. EXIT_OK; EXIT_NO_MEMBER: the vault's members don't count this
+ * machine, standard error says how to be added; EXIT_NO_TERMINAL: a new vault
+ * needs a decision nobody is there for; EXIT_USAGE: the folder holds files that
+ * are no vault; another exit status. `why` (MEMBERSHIP_WHY bytes): one line. */
+int vault_setup(const struct config *cfg, struct keystore *k,
+                struct membership *m, char *why);
+
+/* This device's label: as configured, or the host's name; `out` takes
+ * DESCRIPTOR_LABEL_MAX + 1 bytes. */
+void vault_setup_label(const struct config *cfg, char *out);
+
+/* The exit status for an error of auth/vault_store.h and fs/membership.h. */
+int vault_setup_exit_status(int rc);
+
+#endif
