@@ -15,7 +15,7 @@ ask() { curl -q -sS --fail --noproxy '*' "$@"; }
 stand_build() { # prints what it does; exits if it can't
     unset MAKEFLAGS MFLAGS MAKELEVEL
     contrib/install-deps.sh --test ||
-        contrib/install-deps.sh --check --build || exit 1
+        contrib/install-deps.sh --check --build >/dev/null || exit 1
     mkdir -p build
     if ! CC=gcc "${MAKE:-make}" -s -j"$(nproc)" all graphd >build/demo.log 2>&1; then
         tail -n 20 build/demo.log >&2
