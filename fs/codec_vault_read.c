@@ -91,7 +91,9 @@ static bool needs_end_locked(const struct codec_reader *r, uint64_t *out_off,
 	uint64_t plain, n = chunks_of(r, &plain);
 	size_t len;
 
-	if (r->have_end || n < 2)
+	/* A single chunk comes with the head, unless the header turned out to
+	 * be longer than was thought. */
+	if (r->have_end || n < (r->have_head ? 1 : 2))
 		return false;
 	age_chunk_range(r->header_len, plain, n - 1, out_off, &len);
 	*out_len = len;
@@ -175,7 +177,7 @@ static int take_header(struct codec_reader *r, const struct vault_opened *o,
                        const uint8_t *data, size_t len, const char **out_why)
 {
 	uint64_t plain, n;
-	size_t at = o->header_len + AGE_NONCE_SIZE;
+	size_t at = o->header_len + AGE_NONCE_SIZE, size;
 	int rc;
 
 	r->header_len = o->header_len;
@@ -188,11 +190,11 @@ static int take_header(struct codec_reader *r, const struct vault_opened *o,
 		return rc;
 	r->plain = plain;
 	age_payload_key(o->file_key, data + o->header_len, r->key);
-	if (n > 1 && len - at < AGE_CHUNK_SEAL)
+	size = n == 1 ? (size_t)(r->sealed - at) : AGE_CHUNK_SEAL;
+	if (len - at < size)
 		return 0; /* a longer header than ours: asked for again */
 	*out_why = "its first chunk is damaged";
-	rc = keep_chunk(r, &r->first, 0, n == 1, data + at,
-	                n == 1 ? (size_t)(r->sealed - at) : AGE_CHUNK_SEAL);
+	rc = keep_chunk(r, &r->first, 0, n == 1, data + at, size);
 	r->have_end = n == 1;
 	return rc;
 }

@@ -12,9 +12,12 @@
 #include <sodium.h>
 
 #include "auth/age_key.h"
+#include "auth/age_payload.h"
+#include "auth/bind.h"
 #include "auth/vault.h"
 #include "fs/cfile.h"
 #include "fs/codec.h"
+#include "net/buf.h"
 #include "tests/unit/check.h"
 
 #define HEADER 407
@@ -23,6 +26,10 @@
 
 static struct vault_slot slot;
 static struct codec *codec;
+
+/* For what another release could seal into the vault. */
+static struct age_recipient epoch;
+static struct bind_key bind_key;
 
 static void make_vault(void)
 {
@@ -36,6 +43,9 @@ static void make_vault(void)
 	         0);
 	CHECK_EQ(descriptor_finish(d, 1), 0);
 	CHECK_EQ(vault_new(d, NULL, &v), 0);
+	epoch = descriptor_active(d)->recipient;
+	memcpy(bind_key.vault_id, d->vault_id, sizeof(bind_key.vault_id));
+	memcpy(bind_key.auth_key, d->auth_key, sizeof(bind_key.auth_key));
 	descriptor_free(d);
 	age_identity_free(id);
 	CHECK_EQ(vault_slot_init(&slot), 0);
@@ -260,6 +270,19 @@ static uint8_t *seal_new(struct plain *p, const struct codec_bond *base,
 	return sealed;
 }
 
+/* Of a piece there is just that piece. */
+static int feed(struct codec_reader *r, uint64_t off, const uint8_t *data,
+                size_t len, const char **out_why)
+{
+	uint8_t *piece = malloc(len ? len : 1);
+	int rc;
+
+	memcpy(piece, data, len);
+	rc = codec->ops->reader_feed(r, off, piece, len, out_why);
+	free(piece);
+	return rc;
+}
+
 /* Everything a reader does; 0, or the first error. */
 static int open_all(const uint8_t *sealed, size_t len,
                     const struct codec_bond *known, struct plain *out)
@@ -279,7 +302,7 @@ static int open_all(const uint8_t *sealed, size_t len,
 		if (off + n > len || i > 3)
 			rc = -ERANGE;
 		if (rc == 0)
-			rc = ops->reader_feed(r, off, sealed + off, n, &why);
+			rc = feed(r, off, sealed + off, n, &why);
 		if (rc < 0) {
 			CHECK(rc == -ERANGE || why);
 			ops->reader_free(r);
@@ -477,6 +500,66 @@ static void test_foreign(void)
 	CHECK_EQ(open_all(zeros, sizeof(zeros), NULL, &back), -EBADMSG);
 }
 
+/* With a stanza more than ours have. */
+static uint8_t *seal_longer(const struct plain *p, size_t extra,
+                            size_t *out_len)
+{
+	uint8_t key[AGE_FILE_KEY_SIZE] = { 1 }, payload[AGE_PAYLOAD_KEY];
+	uint8_t body[BIND_BODY_SIZE], junk[8000] = { 2 };
+	struct age_stanza more[] = { { BIND_LINE, body, sizeof(body) },
+		                     { "unknown", junk, extra } };
+	struct age_target to = { .recipients = &epoch,
+		                 .recipient_count = 1,
+		                 .extra = more,
+		                 .extra_count = 2 };
+	struct bind_fields f = { .version = 1, .size = p->len };
+	uint64_t off, n = age_chunk_count(p->len);
+	struct buf b = BUF_INIT;
+	size_t header, len;
+
+	bind_seal(&bind_key, key, &f, body);
+	CHECK_EQ(age_header_build(key, &to, &b), 0);
+	header = b.len;
+	len = age_sealed_size(header, p->len);
+	CHECK_EQ(buf_reserve(&b, len), 0);
+	memset(b.data + header, 3, AGE_NONCE_SIZE);
+	age_payload_key(key, (uint8_t *)b.data + header, payload);
+	for (uint64_t i = 0; i < n; i++) {
+		size_t size;
+
+		age_chunk_range(header, p->len, i, &off, &size);
+		age_chunk_seal(payload, i, i + 1 == n, p->data + i * AGE_CHUNK,
+		               size - AGE_TAG_SIZE, b.data + off);
+	}
+	*out_len = len;
+	return (uint8_t *)b.data;
+}
+
+/* The size in the listing misled, and the first piece was too short. */
+static void test_longer_header(void)
+{
+	static const size_t extras[] = { 0, 20, 100, 5000 };
+
+	for (size_t i = 0; i < ARRAY_LEN(sizes) * ARRAY_LEN(extras); i++) {
+		struct plain p = plain_of(sizes[i / ARRAY_LEN(extras)]), back;
+		size_t len;
+		uint8_t *sealed =
+			seal_longer(&p, extras[i % ARRAY_LEN(extras)], &len);
+
+		check_row("%zu, %zu more", p.len,
+		          extras[i % ARRAY_LEN(extras)]);
+		if (open_all(sealed, len, NULL, &back) == 0) {
+			CHECK_EQ(back.len, p.len);
+			CHECK(!memcmp(back.data, p.data, p.len));
+			free(back.data);
+		} else {
+			CHECK(!"opens");
+		}
+		free(sealed);
+		free(p.data);
+	}
+}
+
 int main(void)
 {
 	CHECK(sodium_init() >= 0);
@@ -492,6 +575,7 @@ int main(void)
 	RUN(test_flipped_bits);
 	RUN(test_cut_short);
 	RUN(test_foreign);
+	RUN(test_longer_header);
 	free_vault();
 	return check_report();
 }
