@@ -16,8 +16,6 @@
 
 #define KILL_AFTER_MS 500 /* from "please" to "now" */
 
-extern char **environ;
-
 struct child {
 	pid_t pid;
 	int pid_fd; /* readable once it has ended */
@@ -119,27 +117,34 @@ static int spawn(const struct command *c, int in, int out, struct child *ch)
 	return rc;
 }
 
+static void shut(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
 /* With our ends above the standard descriptors, which may be closed. */
 static int make_pipe(int fds[2])
 {
-	int raw[2];
+	int raw[2], rc = 0;
 
 	if (pipe2(raw, O_CLOEXEC) < 0)
 		return -errno;
 	for (int i = 0; i < 2; i++) {
 		fds[i] = fcntl(raw[i], F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+		if (fds[i] < 0)
+			rc = -errno;
 		close(raw[i]);
 	}
-	if (fds[0] >= 0 && fds[1] >= 0)
-		return 0;
-	close(fds[0]);
-	close(fds[1]);
-	return -EMFILE;
+	for (int i = 0; rc < 0 && i < 2; i++)
+		shut(&fds[i]);
+	return rc;
 }
 
 static int start(const struct command *c, struct child *ch)
 {
-	int in[2], out[2], rc;
+	int in[2] = { -1, -1 }, out[2] = { -1, -1 }, rc;
 
 	ch->leads = !isatty(STDIN_FILENO);
 	rc = make_pipe(in);
@@ -174,13 +179,6 @@ struct talk {
 	size_t size, len;
 	bool full; /* it printed more than `size`, which is not 0 */
 };
-
-static void shut(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-}
 
 /* A command need not read what it is told: not an error. */
 static void feed(struct child *ch, struct talk *t)

@@ -26,7 +26,7 @@ static const char usage[] =
 	"  file            files that only you can read\n"
 	"  command         --key-command COMMAND keeps them: it is run with\n"
 	"                  NMBACKUPFS_KEY_ACTION (get, put, delete), _NAME "
-        "and\n"
+	"and\n"
 	"                  _PROFILE set; secrets are a line of base64 on its\n"
 	"                  standard input and output; exit status 66: there\n"
 	"                  is none\n"

@@ -36,8 +36,9 @@ static int sign_in(const struct config *cfg, struct keystore *keystore,
 
 	if (rc == 0)
 		rc = account_profile_drive(dir, drive, sizeof(drive));
-	if (rc == 0)
-		rc = session_open(cfg, keystore, SESSION_ANY, &s, why, size);
+	if (rc < 0)
+		return rc;
+	rc = session_open(cfg, keystore, SESSION_ANY, &s, why, size);
 	if (rc < 0)
 		return rc;
 	rc = account_need_sign_in(s, drive, why, size);
