@@ -165,6 +165,13 @@ static void choose_new(struct keystore_choice *out)
 	         why);
 }
 
+static const char *excuse(const char *name)
+{
+	return strcmp(name, "secret-service")
+	               ? ""
+	               : ": this nmbackupfs was built without libsecret";
+}
+
 int keystore_choose(const struct keystore_options *opt,
                     struct keystore_choice *out, char *why, size_t why_size)
 {
@@ -175,8 +182,8 @@ int keystore_choose(const struct keystore_options *opt,
 	if (opt->backend && *opt->backend) {
 		asked = keystore_backend_named(opt->backend);
 		if (!asked) {
-			snprintf(why, why_size, "unknown keystore \"%.40s\"",
-			         opt->backend);
+			snprintf(why, why_size, "unknown keystore \"%.40s\"%s",
+			         opt->backend, excuse(opt->backend));
 			return -EINVAL;
 		}
 	}

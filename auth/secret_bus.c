@@ -13,6 +13,7 @@
 
 #define GRACE_MS  1000  /* for a canceled call to come back */
 #define PERSON_MS 60000 /* for somebody at a dialog */
+#define LOOK_MS   100   /* how late we notice time and signals */
 
 /* ---- one call ------------------------------------------------------------ */
 
@@ -62,21 +63,37 @@ static struct call *call_new(struct secret_bus *b)
 	return c;
 }
 
+/* A signal that would end the process waits until the mask is put back: make
+ * that soon. */
+static bool is_told_to_end(const struct secret_bus *b)
+{
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+	sigset_t pending;
+
+	sigpending(&pending);
+	for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++) {
+		if (sigismember(&pending, signals[i]) == 1 &&
+		    sigismember(&b->old_mask, signals[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* Frees the call. NULL: it did not come back. */
 static GAsyncResult *call_wait(struct call *c)
 {
 	struct secret_bus *b = c->bus;
 	GAsyncResult *result;
-	int64_t left;
+	int64_t until = b->until_ms;
 
-	while (!c->result && (left = b->until_ms - clock_mono_ms()) > 0)
-		turn(b->context, left);
+	while (!c->result && clock_mono_ms() < until && !is_told_to_end(b))
+		turn(b->context, LOOK_MS);
 	if (!c->result) {
-		int64_t until = clock_mono_ms() + GRACE_MS;
-
+		b->until_ms = clock_mono_ms(); /* no other call either */
+		until = b->until_ms + GRACE_MS;
 		g_cancellable_cancel(b->cancel);
-		while (!c->result && (left = until - clock_mono_ms()) > 0)
-			turn(b->context, left);
+		while (!c->result && clock_mono_ms() < until)
+			turn(b->context, LOOK_MS);
 	}
 	result = c->result;
 	if (result)

@@ -10,6 +10,7 @@ import pty
 import re
 import select
 import shutil
+import signal
 import subprocess
 import time
 
@@ -259,6 +260,11 @@ def test_keyring_is_the_default(machine, ring, graphd, base):
     assert not note.exists()
 
 
+def threads(pid):
+    return [f.read_text().strip()
+            for f in pathlib.Path(f"/proc/{pid}/task").glob("*/comm")]
+
+
 def test_keyring_that_is_locked_or_gone(machine, ring, graphd, base):
     machine.sign_in()
     mnt = machine.mount()
@@ -273,6 +279,10 @@ def test_keyring_that_is_locked_or_gone(machine, ring, graphd, base):
     ring.stop_daemon()
     ring.start()
     ring.freeze()
+    process = machine.popen("-f", base, stderr=subprocess.DEVNULL)
+    proc.wait_until(lambda: "gdbus" in threads(process.pid), 20, "the bus")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(7) == -signal.SIGTERM
     done = machine.run("-f", base)
     assert done.returncode == FAILED and "Secret Service" in done.stderr
     assert time.monotonic() - start < 45

@@ -330,6 +330,28 @@ static void test_command_misbehaves(void)
 	remove_base();
 }
 
+static void test_command_no_memory(void)
+{
+	make_base();
+	for (unsigned n = 1; alloc_fail_at(n); n++) {
+		struct keystore *k = NULL;
+		char why[300];
+		int rc = try_open("command", NULL, &k, why, sizeof(why));
+
+		check_row("allocation %u", n);
+		CHECK(rc == 0 || rc == -ENOMEM);
+		if (rc == 0) {
+			rc = keystore_put(k, "token", "x", 1);
+			CHECK(rc == 0 || rc == -ENOMEM);
+			rc = get_rc(k, "token");
+			CHECK(rc == 0 || rc == -ENOMEM || rc == -ENOENT);
+		}
+		keystore_close(k);
+	}
+	alloc_fail_off();
+	remove_base();
+}
+
 /* ---- which place --------------------------------------------------------- */
 
 static void test_choice(void)
@@ -523,6 +545,7 @@ int main(void)
 	RUN(test_command_life);
 	RUN(test_command_big);
 	RUN(test_command_misbehaves);
+	RUN(test_command_no_memory);
 	RUN(test_choice);
 	RUN(test_no_key_command);
 	RUN(test_first_put_fails);
