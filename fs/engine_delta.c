@@ -239,7 +239,8 @@ static void round_ends(struct engine *e, struct job *j)
 	log_debug("delta round=%" PRId64 " full=%d done", e->round, full);
 	e->delta_running = e->delta_full = false;
 	e->delta_fails = 0;
-	e->delta_due_ms = clock_mono_ms() + e->opt.poll_interval_ms;
+	e->round_ended_ms = clock_mono_ms();
+	e->delta_due_ms = e->round_ended_ms + e->opt.poll_interval_ms;
 	job_free(j);
 	if (full)
 		engine_list_end_all(e, 0);

@@ -97,6 +97,7 @@ struct job {
 	bool snapshot, resumed, big, counted_send, abandoned;
 	bool deferred; /* commit only after a look (promise 3) */
 	bool synced;   /* only as the writer's last fsync left it */
+	char answer_etag[NODE_ETAG_MAX + 1]; /* of the upload itself */
 	uint64_t counted_bytes;
 	struct upload *upload;
 	struct download *download; /* of a header */
@@ -158,7 +159,7 @@ struct engine {
 
 	/* the feed */
 	bool delta_running, delta_full, delta_due_now;
-	int64_t delta_due_ms, delta_held;
+	int64_t delta_due_ms, round_ended_ms, delta_held;
 	unsigned delta_fails;
 	int64_t round; /* begin number of the round under way, or the last */
 	bool settle_wanted; /* something parked may be applied by now */

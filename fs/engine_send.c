@@ -760,6 +760,23 @@ static void differs(struct engine *e, struct job *j)
 	give_up(e, j, "verify", rc < 0 ? rc : -EIO);
 }
 
+/* ...and under another tag than the upload got: somebody wrote over it before
+ * its hash was seen. Ours counts as not sent, the merger keeps both. */
+static void replaced(struct engine *e, struct job *j)
+{
+	int rc = outcome_not_sent(&e->outcome, j->attempt->aid);
+
+	log_warn("ino=%" PRIu64 " id=%s was changed there before it could be "
+	         "verified kept=local",
+	         j->ino, j->item.id);
+	if (rc == 0)
+		rc = remote_take_looked(e->remote, &j->item);
+	if (rc < 0)
+		give_up(e, j, "merge", rc);
+	else
+		engine_job_done(e, j);
+}
+
 static void verify(struct engine *e, struct job *j);
 
 static void looked_for_hash(struct engine *e, struct job *j)
@@ -810,6 +827,8 @@ static void verify(struct engine *e, struct job *j)
 		engine_look_place(e, j); /* not the name that was sent */
 	else if (same == 1)
 		noted(e, j, true);
+	else if (same == 0 && strcmp(j->item.etag, j->answer_etag) != 0)
+		replaced(e, j);
 	else if (same == 0)
 		differs(e, j);
 	else if (j->looks++ < MAX_LOOKS) {
@@ -873,6 +892,7 @@ static int64_t back_off(struct engine *e, uint64_t ino)
 static void sent(struct engine *e, struct job *j)
 {
 	if (j->rc == 0 && j->has_item) {
+		memcpy(j->answer_etag, j->item.etag, sizeof(j->answer_etag));
 		verify(e, j);
 	} else if (j->abandoned) {
 		abandon(e, j);

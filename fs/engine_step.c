@@ -16,6 +16,8 @@
 #define DELETE_AFTER_MS 1000  /* its folder may be next */
 #define RECHECK_MS      30000 /* a wake-up that got lost */
 #define STILL_OPEN_MS   5000
+#define ROUND_GAP_MS    200
+#define ROUND_STUCK_MS  5000
 #define STILL_WAITS_MS  500
 #define HYDRATE_MS      10000
 
@@ -189,14 +191,36 @@ static void step_block(struct engine *e, struct todo_entry *t, int rc,
 
 static void step_adopt(struct engine *e, struct todo_entry *t, uint64_t from)
 {
-	int rc = outcome_adopted(&e->outcome, t->ino, from);
+	const struct todo_entry *f = todo_find(e->todo, from);
+	int64_t now = clock_mono_ms();
+	int rc;
 
+	if (f && f->job) { /* it may be about to send something to it */
+		if (todo_wait_on(e->todo, t, from, now, now + RECHECK_MS) < 0)
+			todo_set_due(e->todo, t, now + STILL_OPEN_MS);
+		return;
+	}
+	rc = outcome_adopted(&e->outcome, t->ino, from);
 	if (rc < 0) {
 		engine_again_later(e, t->ino, "takes over an item", rc);
 		return;
 	}
 	engine_again(e, from);
 	engine_again(e, t->ino);
+}
+
+/* Soon; not at once if the last one did not help, because something that it
+ * brought has to wait itself. */
+static void want_round(struct engine *e, int64_t now)
+{
+	int64_t gap =
+		e->view->in.round_done < 0 ? ROUND_STUCK_MS : ROUND_GAP_MS;
+	int64_t due = e->round_ended_ms + gap;
+
+	if (due < now)
+		due = now;
+	if (e->delta_due_ms > due)
+		e->delta_due_ms = due;
 }
 
 static void step_wait(struct engine *e, struct todo_entry *t,
@@ -210,7 +234,7 @@ static void step_wait(struct engine *e, struct todo_entry *t,
 		if (todo_wait_on(e->todo, t, out->on, now, now + RECHECK_MS))
 			todo_set_due(e->todo, t, now + 1000);
 	} else if (out->action == PLAN_WAIT_ROUND) {
-		e->delta_due_now = true;
+		want_round(e, now);
 		queue_push(e, &e->want_round, t);
 	} else if (out->action == PLAN_WAIT_WHOLE) {
 		if (e->opt.hydrate)

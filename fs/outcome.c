@@ -174,46 +174,78 @@ struct sent {
 	bool verified;
 };
 
-static int note_sent(const struct sent *s, struct db *db, struct cfile *row)
+/* The item changed hands while its content was on the way: who holds it now
+ * has nothing of its own there yet, so what is there is what was sent. */
+static int note_heir(const struct sent *s, struct db *db, struct node *heir,
+                     struct item *it)
+{
+	if (s->a->op != ATTEMPT_REPLACE || heir->s_gen)
+		return 0; /* the feed tells of it */
+	memcpy(it->name, heir->s_name, sizeof(it->name));
+	remote_set_synced(&s->o->gather, heir, it, heir->s_parent);
+	heir->flags |= NODE_DIRTY;
+	return node_update(db, heir);
+}
+
+static int note_sender(const struct sent *s, struct db *db, struct node *n,
+                       struct item *it)
 {
 	const struct attempt *a = s->a;
+	bool create = a->op == ATTEMPT_CREATE;
+	int rc;
+
+	/* Where an item lies that already was there, and what it is called, is
+	 * for the merger to follow. */
+	if (!create)
+		memcpy(it->name, n->s_name, sizeof(it->name));
+	remote_set_synced(&s->o->gather, n, it,
+	                  create ? folder_of(db, it, a->parent) : n->s_parent);
+	n->s_gen = a->gen;
+	n->s_len = a->plain_size;
+	if (!n->cid && node_is_file(n)) {
+		/* Nothing is here: what is there is what it has. */
+		n->gen = n->s_gen;
+		n->size = n->s_len;
+	}
+	n->flags |= NODE_DIRTY;
+	if (create)
+		note_alias(s->o, db, n, a->name);
+	rc = node_update(db, n);
+	return rc < 0 ? rc
+	              : note_in_ledger(db,
+	                               create ? LEDGER_CREATED : LEDGER_CONTENT,
+	                               n, it);
+}
+
+static int note_in_nodes(const struct sent *s, struct db *db)
+{
 	struct node *n = malloc(sizeof(*n));
 	struct item *it = malloc(sizeof(*it));
 	int rc = n && it ? 0 : -ENOMEM;
 
 	if (rc == 0) {
 		*it = *s->it;
-		rc = node_get(db, a->ino, n);
+		rc = node_get_by_id(db, it->id, n);
 	}
-	if (rc == 0) {
-		/* Where an item lies that already was there, and what it is
-		 * called, is for the merger to follow. */
-		if (a->op == ATTEMPT_REPLACE)
-			memcpy(it->name, n->s_name, sizeof(it->name));
-		remote_set_synced(&s->o->gather, n, it,
-		                  a->op == ATTEMPT_REPLACE
-		                          ? n->s_parent
-		                          : folder_of(db, it, a->parent));
-		n->s_gen = a->gen;
-		n->s_len = a->plain_size;
-		if (!n->cid && node_is_file(n)) {
-			/* Nothing is here: what is there is what it has. */
-			n->gen = n->s_gen;
-			n->size = n->s_len;
-		}
-		n->flags |= NODE_DIRTY;
-		if (a->op == ATTEMPT_CREATE)
-			note_alias(s->o, db, n, a->name);
-		rc = node_update(db, n);
+	if (rc == 0 && n->ino != s->a->ino) {
+		rc = note_heir(s, db, n, it);
+	} else if (rc == 0 || rc == -ENOENT) {
+		rc = node_get(db, s->a->ino, n);
 		if (rc == 0)
-			rc = note_in_ledger(db,
-			                    a->op == ATTEMPT_CREATE
-			                            ? LEDGER_CREATED
-			                            : LEDGER_CONTENT,
-			                    n, it);
-	} else if (rc == -ENOENT) {
-		rc = 0; /* forgotten meanwhile; the feed will tell of it */
+			rc = note_sender(s, db, n, it);
+		else if (rc == -ENOENT)
+			rc = 0; /* forgotten; the feed will tell of it */
 	}
+	free(it);
+	free(n);
+	return rc;
+}
+
+static int note_sent(const struct sent *s, struct db *db, struct cfile *row)
+{
+	const struct attempt *a = s->a;
+	int rc = note_in_nodes(s, db);
+
 	if (row && row->gen == a->gen) {
 		if (s->verified && !(row->flags & CFILE_SOFT))
 			row->flags |= CFILE_CLEAN;
@@ -225,11 +257,7 @@ static int note_sent(const struct sent *s, struct db *db, struct cfile *row)
 	}
 	if (rc == 0)
 		rc = bond_put(db, s->it->id, &a->seed.bond);
-	if (rc == 0)
-		rc = attempt_delete(db, a->aid);
-	free(it);
-	free(n);
-	return rc;
+	return rc < 0 ? rc : attempt_delete(db, a->aid);
 }
 
 static int edit_sent(void *arg, struct db *db, struct cfile *row)

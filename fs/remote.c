@@ -208,6 +208,8 @@ static int take_simple(struct remote *r, struct tree_edit *e, struct db *db,
 	} else if (out.verdict == MERGE_APPLY && out.ops == MERGE_INSERT) {
 		rc = remote_apply_ops(r, e, db, v, out.ops);
 		*out_done = rc == 0;
+		log_debug("merge id=%s name=\"%s\" parent=%s new", it->id,
+		          it->name, it->parent_id);
 	}
 	return rc;
 }
