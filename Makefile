@@ -5,6 +5,7 @@
 #   make test       every test; the last line is the count
 #   make check-all  the same under sanitizers and valgrind, in all
 #                   configurations; takes hours
+#   make soak       the simulation for an hour (SECS=3600)
 #   make help       all targets
 #
 # Variables: CC, CFLAGS, LDFLAGS, PREFIX, DESTDIR, WERROR= (empty: warnings
@@ -100,7 +101,7 @@ fuzz_bins := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(fuzz_src))
 unit_bins := $(patsubst tests/unit/%.c,$(B)/unit/%,$(unit_src))
 
 .DEFAULT_GOAL := all
-.PHONY: all help check-pkgs check-graphd-pkgs graphd agetool unit sim test \
+.PHONY: all help check-pkgs check-graphd-pkgs graphd agetool unit sim soak test \
 	check-all demo sandbox bench fuzz fuzz-build lint flags format install \
 	uninstall clean
 .SECONDARY:
@@ -154,7 +155,7 @@ $(B)/agetool: $(B)/obj/tests/interop/agetool.o $(B)/libnmb.a
 
 # Unit tests may make the n-th allocation fail (tests/unit/alloc.h).
 wrap := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
-unit: $(unit_bins)
+unit: $(unit_bins) $(B)/sim
 $(call obj,$(unit_src) $(unit_help)): | check-graphd-pkgs
 $(call obj,$(unit_src) $(unit_help)): cflags += $(call pkg_cflags,$(pkgs_graphd))
 $(B)/unit/%: $(B)/obj/tests/unit/%.o $(call obj,$(unit_help)) \
@@ -164,13 +165,21 @@ $(B)/unit/%: $(B)/obj/tests/unit/%.o $(call obj,$(unit_help)) \
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(ldflags) $(wrap) -o $@ $^ $(libs) \
 		$(call pkg_libs,$(pkgs_graphd))
 
+comma := ,
 # The simulation brings its own network, clock and chance (tests/sim/net.c).
-sim_wrap := -Wl,--wrap=clock_mono_ms,--wrap=clock_real_ns \
-	-Wl,--wrap=randombytes_random
+sim_wrap := $(addprefix -Wl$(comma)--wrap=,clock_mono_ms clock_real_ns \
+	randombytes_random store_commit lock_take lock_drop lock_read \
+	lock_write lock_rw_drop plan_next merge_next told_since)
 sim: $(B)/sim
 $(B)/sim: $(call obj,$(sim_src)) $(B)/libnmb.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(ldflags) $(sim_wrap) -o $@ $^ $(libs)
+
+# Hours of it: other seeds each time, their number is printed first.
+soak: SECS ?= 3600
+soak: sim
+	@from=$$(date +%s)000; echo "seeds from $$from on, $(SECS) s"; \
+	$(B)/sim --corpus --jobs $$(nproc) --seconds $(SECS) $$from
 
 # ---- tests -------------------------------------------------------------
 # These install what is missing and then call make again, which looks for
@@ -245,8 +254,8 @@ clean:
 	rm -rf build
 
 help:
-	@sed -n '3,13s/^# \{0,1\}//p' Makefile
-	@echo "targets: all test check-all demo sandbox bench fuzz lint format" \
+	@sed -n '3,14s/^# \{0,1\}//p' Makefile
+	@echo "targets: all test check-all demo sandbox bench fuzz soak lint format" \
 		"install uninstall clean"
 
 -include $(patsubst %.o,%.d,$(lib_objs) $(call obj,fs/main.c $(graphd_src) \

@@ -21,6 +21,7 @@
 
 #define MAX_NODES 18 /* fewer than a mass delete would take */
 
+bool sim_on_disk;
 static struct codec *codec;
 
 static void must(int rc, const char *what)
@@ -125,16 +126,23 @@ void device_start(struct device *d, int num, const char *dir)
 	snprintf(d->dir, sizeof(d->dir), "%s/%d", dir, num);
 	if (mkdir(d->dir, 0700) < 0)
 		sim_fail("mkdir %s: %s", d->dir, strerror(errno));
-	must(store_open(NULL, &d->store, &found), "store_open");
+	must(store_open(sim_on_disk ? d->dir : NULL, &d->store, &found),
+	     "store_open");
 	start_parts(d);
 }
 
-/* Its memory is left behind, as it would be: nothing is closed in order. The
- * store stays: what was committed survives a kill. */
+/* Its memory is left behind, as it would be: nothing is closed in order. What
+ * was committed survives a kill: a store in memory goes on, one on disk is
+ * opened anew. */
 void device_crash(struct device *d)
 {
+	struct store_found found;
+
 	sim_say("dev%d crashes", d->num);
+	sim_died();
 	net_drop(d->graph);
+	if (sim_on_disk)
+		must(store_open(d->dir, &d->store, &found), "store_open");
 	d->open = NULL;
 	d->engine = NULL;
 	start_parts(d);
@@ -321,8 +329,13 @@ static int key_of(struct device *d, uint64_t ino, uint64_t *out)
 		else
 			goto out;
 	}
-	if (rc == 0 && n->s_size && n->flags & NODE_HASHED)
+	if (rc == 0 && n->s_size && n->flags & NODE_HASHED) {
 		memcpy(out, n->s_hash, sizeof(*out));
+	} else if (rc == 0 && n->s_size) { /* by its tag, then */
+		const struct blob *b = service_version(n->s_id, n->s_etag);
+
+		*out = b ? b->key : 0;
+	}
 out:
 	free(n);
 	return rc;
@@ -449,8 +462,10 @@ static void do_unlink(struct device *d, const struct spot *s)
 		return;
 	if (!s->dir)
 		key_of(d, s->ino, &key);
+	sim_risk(key);
 	rc = s->dir ? tree_rmdir(d->tree, dir, s->name, &list)
 	            : tree_unlink(d->tree, dir, s->name);
+	sim_risk(0);
 	if (rc == 0 && key)
 		sim_superseded(key);
 	if (rc == 0)
@@ -481,13 +496,17 @@ static void do_rename(struct device *d, const struct spot *s, uint64_t to,
 	unsigned flags = sim_chance(15)   ? RENAME_EXCHANGE
 	                 : sim_chance(40) ? RENAME_NOREPLACE
 	                                  : 0;
+	int rc;
 
 	if (!from_id || !to_id)
 		return;
 	if (tree_lookup(d->tree, to_id, name, &e, &list) == 0 && !flags &&
 	    e.st.st_ino != s->ino && S_ISREG(e.st.st_mode))
 		key_of(d, e.st.st_ino, &key);
-	if (tree_rename(d->tree, from_id, s->name, to_id, name, flags, &list))
+	sim_risk(key);
+	rc = tree_rename(d->tree, from_id, s->name, to_id, name, flags, &list);
+	sim_risk(0);
+	if (rc < 0)
 		return;
 	if (key)
 		sim_superseded(key);

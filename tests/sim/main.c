@@ -1,365 +1,366 @@
 #include "tests/sim/sim.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <sodium.h>
 
-#include "net/clock.h"
-#include "net/log.h"
-#include "net/quickxor.h"
+/* sim [OPTION]... [FIRST [LAST]]: one run per seed, each in a process of its
+ * own. The last line is "N passed, N failed".
+ *
+ *	--corpus         first the seeds that failed once
+ *	--jobs N         so many at a time
+ *	--seconds S      from FIRST on until the time is over (make soak)
+ *	--disk           databases on disk, opened anew after a crash
+ *	--verbose        what happens
+ *	--steps LIST     only these steps of the run, as --minimise prints them
+ *	--minimise       leaves out of FIRST what its failure does not need
+ *	--break WHAT     with a deliberate mistake
+ *	--mutants        every deliberate mistake: each must be found by one of
+ *	                 the seeds */
 
-/* sim [--verbose] [--break WHAT] [FIRST [LAST]]: one run per seed, each in a
- * process of its own. The last line is "N passed, N failed". */
+#define RUN_SECS 60
+#define MAX_JOBS 64
+#define OUT_MAX  (4 << 20)
 
-#define MAX_KEYS   4096
-#define RUN_SECS   20
-#define CALM_TURNS 4000
+/* Seeds that failed once. A change of the model makes other runs of them: then
+ * they are just seeds, and those that failed since are added. */
+static const unsigned corpus[] = { 3, 7, 22, 92, 98, 102, 121, 125 };
 
-const char *sim_broken = "";
-int sim_acting;
-static bool verbose;
-static uint64_t seed, state;
+static struct {
+	bool corpus, minimise, mutants;
+	unsigned long jobs, seconds;
+	uint64_t first, last;
+	const bool *steps;
+} opt = { .jobs = 1 };
 
-/* Seeds that failed once; each is a row of the past. */
-static const unsigned corpus[] = { 3,   7,   22,  92,  98, 102,
-	                           121, 125, 129, 190, 192 };
+static bool chosen[SIM_STEPS];
 
-/* ---- chance -------------------------------------------------------------- */
+/* ---- one run ------------------------------------------------------------- */
 
-/* splitmix64: Steele, Lea, Flood, "Fast splittable pseudorandom number
- * generators", 2014. */
-uint32_t sim_random(void)
+struct child {
+	pid_t pid; /* 0: none */
+	uint64_t seed;
+	int out; /* what it prints */
+	char dir[32];
+};
+
+static bool start_child(struct child *c, uint64_t seed, const bool *steps)
 {
-	uint64_t z = state += UINT64_C(0x9e3779b97f4a7c15);
-
-	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-	return (uint32_t)((z ^ (z >> 31)) >> 16);
-}
-
-uint32_t sim_below(uint32_t n)
-{
-	return sim_random() % n;
-}
-
-bool sim_chance(unsigned percent)
-{
-	return sim_below(100) < percent;
-}
-
-bool sim_breaks(const char *what)
-{
-	return !strcmp(sim_broken, what);
-}
-
-void sim_say(const char *fmt, ...)
-{
-	va_list ap;
-
-	if (!verbose)
-		return;
-	va_start(ap, fmt);
-	printf("%8.1f  ", (double)sim_now_ms / 1000);
-	vprintf(fmt, ap);
-	putchar('\n');
-	va_end(ap);
-}
-
-static void log_line(void *arg, enum log_level level, const char *line)
-{
-	(void)arg;
-	(void)level;
-	if (verbose)
-		printf("          dev%d: %s\n", sim_acting, line);
-}
-
-void sim_fail(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	printf("FAIL seed=%llu: ", (unsigned long long)seed);
-	vprintf(fmt, ap);
-	putchar('\n');
-	va_end(ap);
-	fflush(stdout);
-	_exit(1);
-}
-
-/* ---- contents that must not get lost --------------------------------------
- */
-
-static struct known {
-	uint64_t key;
-	bool superseded, must_live;
-	char what[48];
-} known[MAX_KEYS];
-static size_t nknown;
-
-uint64_t sim_key(const void *data, size_t len)
-{
-	uint8_t hash[QUICKXOR_SIZE];
-	struct quickxor q;
-	uint64_t key = 0;
-
-	if (!len)
-		return 0;
-	quickxor_init(&q);
-	quickxor_update(&q, data, len);
-	quickxor_final(&q, hash);
-	memcpy(&key, hash, sizeof(key));
-	return key;
-}
-
-static struct known *find(uint64_t key)
-{
-	for (size_t i = 0; i < nknown; i++) {
-		if (known[i].key == key)
-			return &known[i];
-	}
-	if (nknown == MAX_KEYS)
-		sim_fail("too many contents");
-	known[nknown].key = key;
-	return &known[nknown++];
-}
-
-void sim_acknowledged(uint64_t key, const char *who, const char *path)
-{
-	struct known *k = find(key);
-
-	k->must_live = true;
-	snprintf(k->what, sizeof(k->what), "%s: %s", who, path);
-	sim_say("acknowledged %016llx", (unsigned long long)key);
-}
-
-void sim_superseded(uint64_t key)
-{
-	if (key)
-		find(key)->superseded = true;
-}
-
-static void check_lives(const char *listing)
-{
-	for (size_t i = 0; i < nknown; i++) {
-		char text[32];
-
-		if (!known[i].must_live || known[i].superseded)
-			continue;
-		snprintf(text, sizeof(text), "%016llx",
-		         (unsigned long long)known[i].key);
-		if (!strstr(listing, text))
-			sim_fail("lost: %s (%s); there is\n%s", text,
-			         known[i].what, listing);
-	}
-}
-
-/* ---- a run --------------------------------------------------------------- */
-
-static struct device devices[SIM_DEVICES];
-static int ndevices;
-
-static void pass(int64_t ms)
-{
-	sim_now_ms += ms;
-	service.now_ns += ms * 1000000;
-}
-
-static void one_step(void)
-{
-	struct device *d = &devices[sim_below((uint32_t)ndevices)];
-	struct thing *box;
-
-	switch (sim_below(12)) {
-	case 0:
-	case 1:
-	case 2:
-		device_work(d);
-		break;
-	case 3:
-		box = service_child(service_root(), "box");
-		if (box && sim_chance(60))
-			service_visitor(box);
-		break;
-	case 4:
-	case 5:
-		for (unsigned i = sim_below(6); i; i--)
-			net_step();
-		break;
-	case 6:
-	case 7:
-		device_turn(d);
-		break;
-	case 8:
-		pass(sim_below(3000));
-		break;
-	case 9:
-		if (sim_chance(50))
-			device_close(d);
-		else
-			device_sync(d);
-		break;
-	case 10:
-		if (sim_chance(12))
-			device_crash(d);
-		break;
-	case 11:
-		if (sim_chance(30))
-			device_poll(d);
-		service.lag = sim_chance(50) ? 0 : sim_below(4);
-		if (service.lag > service.seq)
-			service.lag = 0;
-		break;
-	}
-}
-
-static bool all_calm(void)
-{
-	if (net_count())
-		return false;
-	for (int i = 0; i < ndevices; i++) {
-		if (!device_is_calm(&devices[i]))
-			return false;
-	}
-	return true;
-}
-
-static bool all_equal(char **out_service, char **out_dev, int *out_i)
-{
-	*out_service = service_listing();
-	for (int i = 0; i < ndevices; i++) {
-		*out_dev = device_list(&devices[i]);
-		*out_i = i;
-		if (strcmp(*out_service, *out_dev) != 0)
-			return false;
-	}
-	return true;
-}
-
-static void calm_down(void)
-{
-	char *there = NULL, *here = NULL;
-	int i, quiet = 0, which = 0;
-
-	service.calm = true;
-	sim_say("---- calm");
-	for (int n = 0; n < CALM_TURNS; n++) {
-		for (i = 0; i < ndevices; i++) {
-			if (!n)
-				device_close(&devices[i]);
-			device_turn(&devices[i]);
-			if (n % 16 == 0)
-				device_sync(&devices[i]);
-		}
-		while (net_count()) {
-			net_step();
-			for (i = 0; i < ndevices; i++)
-				device_turn(&devices[i]);
-		}
-		pass(2000);
-		quiet = all_calm() ? quiet + 1 : 0;
-		if (quiet == 40) { /* a poll came and brought nothing */
-			if (all_equal(&there, &here, &which))
-				break;
-			sim_fail("dev%d differs; there is\n%shere is\n%s",
-			         which, there, here);
-		}
-	}
-	if (quiet < 40) {
-		for (i = 0; i < ndevices; i++)
-			device_explain(&devices[i]);
-		all_equal(&there, &here, &which);
-		sim_fail("never calm; there is\n%s dev%d\n%s", there, which,
-		         here);
-	}
-	check_lives(there);
-}
-
-static void run(const char *dir)
-{
-	unsigned steps;
-
-	state = seed * UINT64_C(0xd1342543de82ef95) + 1;
-	service_start();
-	ndevices = sim_chance(60) ? 2 : 1;
-	service.tombs_for_all = sim_chance(50);
-	service.tags_move = sim_chance(20);
-	service.trouble = sim_chance(50) ? sim_below(15) : 0;
-	steps = 60 + sim_below(600);
-	for (int i = 0; i < ndevices; i++)
-		device_start(&devices[i], i, dir);
-	while (steps--)
-		one_step();
-	calm_down();
-	if (verbose)
-		printf("ok, there is\n%s", service_listing());
-}
-
-/* ---- runs ---------------------------------------------------------------- */
-
-static bool one(uint64_t s)
-{
-	char dir[] = "/dev/shm/nmb-sim-XXXXXX", cmd[64];
-	int status;
-	pid_t pid;
-
-	if (!mkdtemp(dir))
+	strcpy(c->dir, "/dev/shm/nmb-sim-XXXXXX");
+	c->seed = seed;
+	c->out = memfd_create("sim", MFD_CLOEXEC);
+	if (c->out < 0 || !mkdtemp(c->dir))
 		return false;
 	fflush(stdout);
-	pid = fork();
-	if (pid == 0) {
-		seed = s;
+	c->pid = fork();
+	if (c->pid == 0) {
+		if (!sim_verbose)
+			dup2(c->out, STDOUT_FILENO);
 		alarm(RUN_SECS);
-		run(dir);
+		sim_run(seed, c->dir, steps);
 		fflush(stdout);
 		_exit(0);
 	}
-	if (pid < 0 || waitpid(pid, &status, 0) < 0)
-		return false;
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
-	if (system(cmd) != 0)
-		return false;
+	return c->pid > 0;
+}
+
+static void remove_tree(int at, const char *name)
+{
+	int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+
+	while (d && (e = readdir(d))) {
+		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
+			continue;
+		if (e->d_type == DT_DIR)
+			remove_tree(fd, e->d_name);
+		else
+			unlinkat(fd, e->d_name, 0);
+	}
+	if (d)
+		closedir(d);
+	unlinkat(at, name, AT_REMOVEDIR);
+}
+
+/* True if all was well. `out` (OUT_MAX) gets what it printed. */
+static bool end_child(struct child *c, int status, char *out)
+{
+	ssize_t n = pread(c->out, out, OUT_MAX - 1, 0);
+
+	out[n > 0 ? n : 0] = '\0';
+	close(c->out);
+	remove_tree(AT_FDCWD, c->dir);
+	c->pid = 0;
 	if (WIFSIGNALED(status))
-		printf("FAIL seed=%llu: signal %d\n", (unsigned long long)s,
-		       WTERMSIG(status));
+		snprintf(out + strlen(out), OUT_MAX - strlen(out),
+		         "FAIL seed=%llu: signal %d\n",
+		         (unsigned long long)c->seed, WTERMSIG(status));
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static char *out_buffer(void)
+{
+	static char buf[OUT_MAX];
+
+	return buf;
+}
+
+/* ---- many ---------------------------------------------------------------- */
+
+struct batch {
+	struct child child[MAX_JOBS];
+	unsigned running;
+	bool quiet;
+	unsigned long passed, failed;
+	uint64_t last_failed;
+};
+
+static void wait_one(struct batch *b)
+{
+	char *out = out_buffer();
+	int status;
+	pid_t pid = wait(&status);
+
+	for (unsigned i = 0; i < MAX_JOBS; i++) {
+		if (pid <= 0 || b->child[i].pid != pid)
+			continue;
+		b->running--;
+		if (end_child(&b->child[i], status, out)) {
+			b->passed++;
+			continue;
+		}
+		b->failed++;
+		b->last_failed = b->child[i].seed;
+		if (!b->quiet)
+			fputs(out, stdout);
+	}
+}
+
+static void start_one(struct batch *b, uint64_t seed)
+{
+	unsigned i = 0;
+
+	while (b->running >= opt.jobs)
+		wait_one(b);
+	while (b->child[i].pid)
+		i++;
+	if (!start_child(&b->child[i], seed, opt.steps)) {
+		fprintf(stderr, "sim: %s\n", strerror(errno));
+		exit(1);
+	}
+	b->running++;
+}
+
+static int run_seeds(void)
+{
+	static struct batch b;
+	time_t end = time(NULL) + (time_t)opt.seconds;
+
+	for (size_t i = 0; opt.corpus && i < sizeof(corpus) / sizeof(*corpus);
+	     i++)
+		start_one(&b, corpus[i]);
+	for (uint64_t s = opt.first;
+	     opt.seconds ? time(NULL) < end : s && s <= opt.last; s++)
+		start_one(&b, s);
+	while (b.running)
+		wait_one(&b);
+	printf("%lu passed, %lu failed\n", b.passed, b.failed);
+	return b.failed != 0;
+}
+
+/* ---- deliberate mistakes ------------------------------------------------- */
+
+static bool is_found(const char *what)
+{
+	static struct batch b;
+
+	memset(&b, 0, sizeof(b));
+	b.quiet = true;
+	sim_broken = what;
+	for (uint64_t s = opt.first; s <= opt.last && !b.failed; s++)
+		start_one(&b, s);
+	while (b.running)
+		wait_one(&b);
+	printf("%s  %s: %lu runs%s\n", b.failed ? "ok  " : "FAIL", what,
+	       b.passed + b.failed, b.failed ? "" : " did not find it");
+	return b.failed;
+}
+
+static int run_mutants(void)
+{
+	unsigned passed = 0, failed = 0;
+
+	for (const char *const *m = sim_mutants; *m; m++)
+		is_found(*m) ? passed++ : failed++;
+	printf("%u passed, %u failed\n", passed, failed);
+	return failed != 0;
+}
+
+/* ---- the minimiser ------------------------------------------------------- */
+
+/* What kind of failure: the message up to its first digit or quote. */
+static void kind_of(const char *out, char kind[64])
+{
+	const char *p = strstr(out, "FAIL seed=");
+
+	p = p ? strchr(p, ' ') : NULL;
+	p = p ? strchr(p + 1, ' ') : NULL;
+	snprintf(kind, 64, "%.*s", p ? (int)strcspn(p, "0123456789\"/\n;") : 0,
+	         p ? p : "");
+}
+
+static bool fails_with(const bool *steps, char kind[64])
+{
+	struct child c = { 0 };
+	char *out = out_buffer(), got[64];
+	int status;
+
+	if (!start_child(&c, opt.first, steps))
+		return false;
+	waitpid(c.pid, &status, 0);
+	if (end_child(&c, status, out))
+		return false;
+	kind_of(out, got);
+	if (!kind[0])
+		strcpy(kind, got);
+	return !strcmp(kind, got);
+}
+
+static unsigned count(const bool *steps, unsigned n)
+{
+	unsigned some = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		some += steps[i];
+	return some;
+}
+
+/* Leaves out runs of `size` chosen steps where the failure stays. */
+static bool leave_out(bool *steps, unsigned n, unsigned size, char kind[64])
+{
+	bool less[SIM_STEPS], any = false;
+
+	for (unsigned i = 0; i < n;) {
+		unsigned gone = 0;
+
+		memcpy(less, steps, sizeof(less));
+		for (; i < n && gone < size; i++) {
+			gone += less[i];
+			less[i] = false;
+		}
+		if (gone && fails_with(less, kind)) {
+			memcpy(steps, less, sizeof(less));
+			any = true;
+		}
+	}
+	return any;
+}
+
+static int minimise(void)
+{
+	unsigned n = sim_steps(opt.first), size = n / 2;
+	bool *steps = chosen;
+	char kind[64] = "";
+
+	for (unsigned i = 0; i < n && !opt.steps; i++)
+		steps[i] = true;
+	if (!fails_with(steps, kind)) {
+		printf("seed %llu does not fail\n",
+		       (unsigned long long)opt.first);
+		return 1;
+	}
+	while (size) {
+		if (!leave_out(steps, n, size, kind) || size > 1)
+			size /= 2;
+		fprintf(stderr, "%u steps\n", count(steps, n));
+	}
+	printf("failure:%s\nsim --verbose --steps ", kind);
+	for (unsigned i = 0, some = 0; i < n; i++) {
+		if (steps[i])
+			printf("%s%u", some++ ? "," : "", i);
+	}
+	printf(" %llu\n", (unsigned long long)opt.first);
+	return 0;
+}
+
+/* ---- options ------------------------------------------------------------- */
+
+static void choose(const char *list)
+{
+	char *end;
+
+	for (; *list; list = *end ? end + 1 : end) {
+		unsigned long i = strtoul(list, &end, 10);
+
+		if (i < SIM_STEPS)
+			chosen[i] = true;
+	}
+	opt.steps = chosen;
+}
+
+static bool option(const char *name, const char *value)
+{
+	if (!strcmp(name, "--verbose"))
+		sim_verbose = true;
+	else if (!strcmp(name, "--corpus"))
+		opt.corpus = true;
+	else if (!strcmp(name, "--disk"))
+		sim_on_disk = true;
+	else if (!strcmp(name, "--minimise"))
+		opt.minimise = true;
+	else if (!strcmp(name, "--mutants"))
+		opt.mutants = true;
+	else if (value && !strcmp(name, "--break"))
+		sim_broken = value;
+	else if (value && !strcmp(name, "--jobs"))
+		opt.jobs = strtoul(value, NULL, 10);
+	else if (value && !strcmp(name, "--seconds"))
+		opt.seconds = strtoul(value, NULL, 10);
+	else if (value && !strcmp(name, "--steps"))
+		choose(value);
+	else
+		return false;
+	return true;
+}
+
+static bool has_value(const char *name)
+{
+	return !strcmp(name, "--break") || !strcmp(name, "--jobs") ||
+	       !strcmp(name, "--seconds") || !strcmp(name, "--steps");
 }
 
 int main(int argc, char **argv)
 {
-	unsigned long first = 0, last = 0, passed = 0, failed = 0;
+	int i = 1;
 
-	while (argc > 1 && argv[1][0] == '-') {
-		if (!strcmp(argv[1], "--verbose")) {
-			verbose = true;
-		} else if (argc > 2 && !strcmp(argv[1], "--break")) {
-			sim_broken = argv[2];
-			argc--;
-			argv++;
+	for (; i < argc && argv[i][0] == '-'; i++) {
+		if (!option(argv[i], argv[i + 1])) {
+			fprintf(stderr, "sim: %s?\n", argv[i]);
+			return 2;
 		}
-		argc--;
-		argv++;
+		i += has_value(argv[i]);
 	}
-	if (argc > 1)
-		first = last = strtoul(argv[1], NULL, 10);
-	if (argc > 2)
-		last = strtoul(argv[2], NULL, 10);
+	if (i < argc)
+		opt.first = opt.last = strtoull(argv[i++], NULL, 10);
+	if (i < argc)
+		opt.last = strtoull(argv[i], NULL, 10);
+	if (opt.jobs < 1 || opt.jobs > MAX_JOBS)
+		opt.jobs = 1;
 	if (sodium_init() < 0)
 		return 1;
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	log_set_sink(log_line, NULL);
-	log_set_level(verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
-	for (size_t i = 0; argc < 2 && i < sizeof(corpus) / sizeof(*corpus);
-	     i++)
-		one(corpus[i]) ? passed++ : failed++;
-	for (unsigned long s = first; s <= last && last; s++)
-		one(s) ? passed++ : failed++;
-	printf("%lu passed, %lu failed\n", passed, failed);
-	return failed != 0;
+	if (opt.minimise)
+		return minimise();
+	return opt.mutants ? run_mutants() : run_seeds();
 }

@@ -18,6 +18,7 @@
 #define UNGUARDED_MS 2000
 
 int64_t sim_now_ms = 1000000;
+int64_t sim_wall_ns;
 
 int64_t __wrap_clock_mono_ms(void);
 int64_t __wrap_clock_real_ns(void);
@@ -31,7 +32,8 @@ int64_t __wrap_clock_mono_ms(void)
 
 int64_t __wrap_clock_real_ns(void)
 {
-	return INT64_C(1700000000) * NS_PER_SEC + sim_now_ms * 1000000;
+	return INT64_C(1700000000) * NS_PER_SEC + sim_now_ms * 1000000 +
+	       sim_wall_ns;
 }
 
 uint32_t __wrap_randombytes_random(void)
@@ -59,6 +61,7 @@ enum call_op {
 	PUT,
 	COMMIT,
 	UPLOAD,
+	DOWNLOAD,
 };
 
 struct sim_call {
@@ -80,6 +83,7 @@ struct trip {
 	graph_done_fn *done;
 	void *arg;
 	struct upload *upload;
+	struct download_range *range;
 
 	long status;
 	bool lost;
@@ -318,6 +322,7 @@ static long execute(struct trip *t)
 		s->over = true;
 		return put(t, &s->call);
 	case UPLOAD:
+	case DOWNLOAD:
 		break;
 	}
 	return 500;
@@ -355,9 +360,14 @@ static void answer(struct trip *t)
 }
 
 static void step_upload(struct trip *t);
+static void step_download(struct trip *t);
 
 static void step(struct trip *t)
 {
+	if (t->range) {
+		step_download(t);
+		return;
+	}
 	if (t->upload) {
 		step_upload(t);
 		return;
@@ -396,7 +406,7 @@ void net_drop(struct graph *g)
 		next = t->next;
 		if (t->g != g)
 			continue;
-		if (!t->executed && !t->upload && sim_chance(50))
+		if (!t->executed && !t->upload && !t->range && sim_chance(50))
 			execute(t);
 		remove_trip(t);
 	}
@@ -812,24 +822,76 @@ int upload_commit(struct graph *g, const char *url, const char *parent_id,
 	return 0;
 }
 
-/* ---- downloads: of headers, which plain folders have not ----------------- */
+/* ---- downloads ----------------------------------------------------------- */
+
+struct download {
+	struct graph *g;
+	char id[64], etag[64];
+	struct trip *trip; /* of its range; NULL: none */
+};
+
+struct download_range {
+	struct download *d;
+	uint64_t off, len;
+	download_data_fn *data;
+	download_done_fn *done;
+	void *arg;
+};
 
 int download_new(struct graph *g, const char *item_id, const char *etag,
                  uint64_t size, const char *url, const char *version_id,
                  struct download **out_d)
 {
-	(void)g;
-	(void)etag;
+	struct download *d = calloc(1, sizeof(*d));
+
 	(void)size;
 	(void)url;
 	(void)version_id;
-	(void)out_d;
-	sim_fail("download of %s", item_id);
+	if (!d)
+		return -ENOMEM;
+	d->g = g;
+	set(d->id, sizeof(d->id), item_id);
+	set(d->etag, sizeof(d->etag), etag);
+	*out_d = d;
+	return 0;
+}
+
+static void end_download(struct trip *t, int rc)
+{
+	struct download_range *r = t->range;
+
+	r->d->trip = NULL;
+	r->done(r->arg, rc);
+	free(r);
+	remove_trip(t);
+}
+
+static void step_download(struct trip *t)
+{
+	struct download_range *r = t->range;
+	struct blob *b = service_version(r->d->id, r->d->etag);
+	int rc;
+
+	if (!service.calm && sim_chance(service.trouble)) {
+		end_download(t, -ETIMEDOUT);
+		return;
+	}
+	if (!service_find(r->d->id))
+		rc = -ENOENT;
+	else if (!b || r->off > b->len || r->len > b->len - r->off)
+		rc = -ESTALE;
+	else
+		rc = r->data(r->arg, r->off, b->data + r->off, r->len);
+	if (rc == 1)
+		sim_fail("a download that pauses");
+	end_download(t, rc);
 }
 
 void download_free(struct download *d)
 {
-	(void)d;
+	if (d && d->trip)
+		end_download(d->trip, -ECANCELED);
+	free(d);
 }
 
 int download_start(struct download *d, uint64_t off, uint64_t len,
@@ -837,16 +899,29 @@ int download_start(struct download *d, uint64_t off, uint64_t len,
                    download_data_fn *data, download_done_fn *done, void *arg,
                    struct download_range **out_r)
 {
-	(void)d;
-	(void)off;
-	(void)len;
+	struct download_range *r = calloc(1, sizeof(*r));
+
 	(void)prio;
 	(void)patience_ms;
-	(void)data;
-	(void)done;
-	(void)arg;
-	(void)out_r;
-	return -ENOSYS;
+	if (!r)
+		return -ENOMEM;
+	*r = (struct download_range){ d, off, len, data, done, arg };
+	d->trip = add_trip(d->g, NULL);
+	d->trip->range = r;
+	d->trip->call.op = DOWNLOAD;
+	if (out_r)
+		*out_r = r;
+	return 0;
+}
+
+void download_cancel(struct download_range *r)
+{
+	end_download(r->d->trip, -ECANCELED);
+}
+
+void download_resume(struct download_range *r)
+{
+	sim_fail("a download of %s goes on", r->d->id);
 }
 
 /* ---- work ---------------------------------------------------------------- */

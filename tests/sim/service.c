@@ -206,7 +206,8 @@ static void add_file(cJSON *j, const struct thing *t)
 	cJSON *hashes = cJSON_AddObjectToObject(file, "hashes");
 
 	quickxor_to_text(t->blob->hash, text);
-	cJSON_AddStringToObject(hashes, "quickXorHash", text);
+	if (!service.hides_hashes || sim_chance(60))
+		cJSON_AddStringToObject(hashes, "quickXorHash", text);
 	cJSON_AddNumberToObject(j, "size", (double)t->blob->len);
 }
 
@@ -301,14 +302,14 @@ static void add_link(cJSON *j, const char *name, char kind,
 	cJSON_AddStringToObject(j, name, text);
 }
 
-/* What was there already at `until` but changed since: it is not left out. */
+/* What came where it is before `until` but changed since is not left out. */
 static void add_later(cJSON *value, const struct link *l, uint64_t until)
 {
 	for (size_t i = 0; i < service.n; i++) {
 		const struct thing *t = service.things[i];
 
-		if (!t->deleted && t->born > l->began && t->born <= until &&
-		    t->seq > until)
+		if (t->came > l->began && t->came <= until && t->seq > until &&
+		    !(t->deleted && t->born > l->began))
 			cJSON_AddItemToArray(value, service_json(t));
 	}
 }
@@ -330,6 +331,8 @@ cJSON *service_delta(const char *link)
 	while ((t = next_change(l.from)) && t->seq <= until && room) {
 		if (is_told(t, &l)) {
 			cJSON_AddItemToArray(value, service_json(t));
+			sim_say("  %lu %s \"%s\"%s", (unsigned long)t->seq,
+			        t->id, t->name, t->deleted ? " gone" : "");
 			room--;
 			last = t;
 		}
@@ -339,6 +342,8 @@ cJSON *service_delta(const char *link)
 		add_later(value, &l, until);
 	if (last && !service.calm && sim_chance(20)) /* said twice */
 		cJSON_AddItemToArray(value, service_json(last));
+	sim_say("delta %s: %d items to %lu", link ? link : "anew",
+	        cJSON_GetArraySize(value), l.from);
 	if (t && t->seq <= until) {
 		add_link(j, "@odata.nextLink", 'N', &l);
 	} else {

@@ -5,7 +5,10 @@
  *	service.c  the model of the drive
  *	net.c      net/graph, net/upload, net/work and the clock, replaced
  *	device.c   one device: its parts, what programs do on it, its death
- *	main.c     runs, their end, what must be true then
+ *	crash.c    its death in the middle of something
+ *	run.c      one run: steps, their end, what must be true then
+ *	mutants.c  deliberate mistakes, which it must find
+ *	main.c     many runs, the minimiser
  *
  * Threads: one. */
 #ifndef NMB_TESTS_SIM_H
@@ -33,6 +36,8 @@ bool sim_chance(unsigned percent);
 /* Deliberate mistakes, to see that they are found (main.c: --break). */
 extern const char *sim_broken;
 bool sim_breaks(const char *what);
+extern const char *const sim_mutants[]; /* all of them; ends with NULL */
+extern bool sim_verbose;
 /* What happens, if --verbose. `sim_acting`: the device whose log it is. */
 extern int sim_acting;
 void sim_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
@@ -47,6 +52,9 @@ uint64_t sim_key(const void *data, size_t len); /* 0: empty */
 void sim_acknowledged(uint64_t key, const char *who, const char *path);
 /* ...until somebody who had it replaced or deleted it. */
 void sim_superseded(uint64_t key);
+/* The same if the device dies before the next call of it, 0. */
+void sim_risk(uint64_t key);
+void sim_died(void);
 
 /* ---- service.c ---- */
 
@@ -83,6 +91,7 @@ struct service {
 	bool calm;          /* no trouble any more */
 	bool tombs_for_all; /* a recursive delete names each of them */
 	bool tags_move;     /* eTags move for no reason */
+	bool hides_hashes;  /* hashes come late, or never */
 	unsigned trouble;   /* percent */
 	int64_t now_ns;
 };
@@ -121,6 +130,7 @@ void net_step(void);
 void net_drop(struct graph *g);
 
 extern int64_t sim_now_ms;
+extern int64_t sim_wall_ns; /* by how much wall clocks are wrong */
 
 /* ---- device.c ---- */
 
@@ -136,6 +146,26 @@ struct device {
 	uint64_t open_ino, open_key;
 	bool hydrates; /* reads what it lacks at once */
 };
+
+/* ---- run.c ---- */
+
+/* How many steps the run of a seed has; the run itself, of those `steps` that
+ * are set (NULL: all), on files below `dir`. Returns if all is well. */
+#define SIM_STEPS 660
+unsigned sim_steps(uint64_t seed);
+void sim_run(uint64_t seed, const char *dir, const bool *steps);
+
+/* ---- crash.c ---- */
+
+/* The device dies at its n-th commit from now on, if that comes before
+ * crash_disarm(). crash_run(): runs a step in which it may. */
+void crash_arm(struct device *d, unsigned commits);
+void crash_disarm(void);
+void crash_run(void (*step)(void));
+
+/* ---- device.c ---- */
+
+extern bool sim_on_disk; /* the database, too */
 
 void device_start(struct device *d, int num, const char *dir);
 void device_crash(struct device *d);
