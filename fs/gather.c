@@ -279,6 +279,10 @@ static int gather_unlinked(const struct gather *g, struct db *db,
 	if (rc == 0 && !tmp->parent && node_on_server(tmp) &&
 	    tmp->ino != NODE_ROOT)
 		v->in.s_parent_unlinked = tmp->ino;
+	if (v->in.s_parent_unlinked) { /* it waits, whatever the rest says */
+		free(tmp);
+		return 0;
+	}
 	if (rc == 0 || rc == -ENOENT)
 		rc = node_is_dir(&v->n) ? gather_kept(db, v) : 0;
 	if (rc == 0 && node_is_dir(&v->n))
@@ -360,6 +364,7 @@ int gather_plan(const struct gather *g, struct db *db, uint64_t ino,
 		v->in.wrote_ms = use.wrote_ms;
 		v->in.dirty_ms = use.dirty_ms;
 		v->in.fsync_ms = use.fsync_ms;
+		v->in.taken_ms = use.taken_ms;
 	}
 	return rc;
 }
