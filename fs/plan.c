@@ -150,6 +150,9 @@ static struct plan_out plan_sendable(const struct plan_in *in)
 		                   : say(PLAN_CREATE);
 	if (in->writers && !plan_is_synced(in))
 		return wait_time(in->max_age_ms - age);
+	if (in->writers && in->taken_ms &&
+	    in->now_ms - in->taken_ms < in->max_age_ms)
+		return wait_time(in->max_age_ms - in->now_ms + in->taken_ms);
 	/* After an fsync too: a rename over the former file is next. */
 	if (quiet < in->quiet_ms)
 		return wait_time(in->quiet_ms - quiet);

@@ -48,10 +48,12 @@
  * "sendable": no writer has it open and it was quiet for the write-back delay;
  * or it was fsynced since, or is older than the maximum dirty age (up to twice
  * that if its writer fsyncs: then just after an fsync); and all of it is here.
- * While a writer replaces a former version whole (NODE_FRESH) its
- * age does not count, only that nobody wrote for that long, and that there is
- * something: half a dump must not take the place of yesterday's. Threads: any.
-*/
+ * While it stays open it is taken once in that time only, however often it is
+ * fsynced: each time is a version on the server, of the whole file. While a
+ *writer replaces a former version whole (NODE_FRESH) its age does not count,
+ *only that nobody wrote for that long, and that there is something: half a dump
+ *must not take the place of yesterday's. Threads: any.
+ */
 #ifndef NMB_PLAN_H
 #define NMB_PLAN_H
 
@@ -137,8 +139,10 @@ struct plan_in {
 	/* content of a file */
 	bool whole;
 	unsigned writers;
-	int64_t wrote_ms, dirty_ms, fsync_ms; /* clock_mono_ms(); 0: never */
-	bool hurry;                           /* somebody waits in `flush` */
+	/* clock_mono_ms(); 0: never */
+	int64_t wrote_ms, dirty_ms, fsync_ms;
+	int64_t taken_ms; /* for sending, while it was open */
+	bool hurry;       /* somebody waits in `flush` */
 
 	int64_t now_ms;
 	int64_t quiet_ms, max_age_ms;

@@ -197,6 +197,7 @@ struct tree_use {
 	int64_t wrote_ms; /* last write or size change; 0: not on this mount*/
 	int64_t dirty_ms; /* first change since the last close or snapshot */
 	int64_t fsync_ms; /* last fsync by a program; 0: none */
+	int64_t taken_ms; /* last snapshot while a writer had it; 0: none */
 };
 /* clock_mono_ms() times; zeros if it is not live. */
 void tree_get_use(struct tree *t, uint64_t ino, struct tree_use *out);

@@ -30,7 +30,7 @@ struct live {
 	struct version *current; /* NULL: the next lookup makes one */
 	bool renumber;           /* its nodeid is not the ino any more */
 	unsigned readers, writers;
-	int64_t wrote_ms, dirty_ms, fsync_ms;
+	int64_t wrote_ms, dirty_ms, fsync_ms, taken_ms;
 	bool gone;       /* unlinked: the engine waits for the close */
 	bool unfinished; /* NODE_FRESH is set: a close takes it away */
 	bool unsynced;   /* bytes changed since the syncer was told */

@@ -383,6 +383,7 @@ void tree_get_use(struct tree *t, uint64_t ino, struct tree_use *out)
 		out->wrote_ms = l->wrote_ms;
 		out->dirty_ms = l->dirty_ms;
 		out->fsync_ms = l->fsync_ms;
+		out->taken_ms = l->taken_ms;
 	}
 	lock_drop(&t->table_lock, LOCK_LEAF);
 }

@@ -84,6 +84,8 @@ void tree_note_snapshot(struct tree *t, uint64_t ino)
 	l = tree_find_live_locked(t, ino);
 	if (l)
 		l->dirty_ms = 0;
+	if (l && l->writers)
+		l->taken_ms = clock_mono_ms();
 	lock_drop(&t->table_lock, LOCK_LEAF);
 }
 

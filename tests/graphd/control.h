@@ -75,7 +75,8 @@
  *   GET /graphd/dump        {"items": [...], "sessions": [...]}: live items:
  *                           path, id, type, eTag, size, quickXorHash, mtime,
  *                           versions (number of old ones); ?bin=1: all
- *   GET /graphd/content?path=|id=[&version=n]   the bytes
+ *   GET /graphd/content?path=|id=[&version=n]   the bytes; of the nth of the
+ *                           old versions that are left, the oldest being 1
  *   GET /graphd/wait?...    answers when all given conditions hold, or 408
  *                           after timeout_ms (default 10,000):
  *       class=<class>&count=n   begun; &done=n answered

@@ -77,11 +77,11 @@ void control_content(struct graphd *g, const struct request *req,
 	struct item *item =
 		id ? drive_find_any(g->drive, id)
 		   : control_find(g, query_get(&req->query, "path"));
-	struct blob *blob = item ? item->blob : NULL;
+	struct blob *blob = item && !version ? item->blob : NULL;
 	unsigned n = version ? (unsigned)strtoul(version, NULL, 10) : 0;
 
 	for (size_t i = 0; item && i < item->nversions; i++) {
-		if (item->versions[i].n == n)
+		if (i + 1 == n)
 			blob = item->versions[i].blob;
 	}
 	if (!blob) {
