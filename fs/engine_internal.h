@@ -35,7 +35,7 @@ struct download;
 struct download_range;
 
 #define ENGINE_MAX_META     40 /* small requests under way (two batches) */
-#define ENGINE_MAX_SMALL    32 /* contents sent from memory */
+#define ENGINE_MAX_SMALL    64 /* contents sent from memory */
 #define ENGINE_MAX_BIG      4  /* contents sent from disk */
 #define ENGINE_SMALL_BYTES  (UINT64_C(32) << 20) /* of them in memory */
 #define ENGINE_RETRY_MIN_MS 1000

@@ -398,7 +398,9 @@ static int note_progress(void *arg, const char *url, uint64_t next)
 		return -EMSGSIZE;
 	memcpy(j->attempt->url, url, strlen(url) + 1);
 	j->shown_sent = next;
-	return in_transaction(j->e->opt.store, edit_progress, &p, true);
+	/* What goes in one piece has nothing to go on with after a power cut:
+	 * it is sent anew. */
+	return in_transaction(j->e->opt.store, edit_progress, &p, !j->small);
 }
 
 static void upload_ended(void *arg, const struct upload_end *end)

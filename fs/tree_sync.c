@@ -159,13 +159,19 @@ static int settle(struct tree *t, uint64_t cid)
 
 /* With that many, one flush of all is cheaper than one for each. */
 #define FLUSH_ALL 16
+#define AT_ONCE   256
 
-static int settle_all(struct tree *t)
+/* A content knows that a flush covers it only if it was live before. */
+static int settle_some(struct tree *t, const uint64_t *cids, size_t n)
 {
-	uint64_t *cids;
-	size_t n = take_soft(t, &cids);
+	struct content *held[AT_ONCE];
+	size_t nheld = 0;
 	int rc = 0;
 
+	while (n >= FLUSH_ALL && nheld < n &&
+	       content_get(t->opt.contents, cids[nheld], false, &held[nheld]) ==
+	               0)
+		nheld++;
 	if (n >= FLUSH_ALL)
 		contents_flush(t->opt.contents); /* fails: one by one */
 	for (size_t i = 0; i < n; i++) {
@@ -177,6 +183,24 @@ static int settle_all(struct tree *t)
 			          cids[i], strerror(-one));
 			rc = one;
 		}
+	}
+	while (nheld)
+		content_put(held[--nheld]);
+	return rc;
+}
+
+static int settle_all(struct tree *t)
+{
+	uint64_t *cids;
+	size_t n = take_soft(t, &cids), some;
+	int rc = 0;
+
+	for (size_t i = 0; i < n; i += some) {
+		int one;
+
+		some = n - i < AT_ONCE ? n - i : AT_ONCE;
+		one = settle_some(t, cids + i, some);
+		rc = one < 0 ? one : rc;
 	}
 	free(cids);
 	return rc;

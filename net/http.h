@@ -30,7 +30,7 @@ struct http_options {
 	const char *user_agent;   /* NULL: none */
 	const char *ca_file;      /* PEM; NULL: the system's */
 	bool http2;               /* only where libcurl is sound */
-	unsigned max_connections; /* per host; 0: 16 */
+	unsigned max_connections; /* per host; 0: 32 */
 	uint64_t up_bytes_per_s;  /* 0: no limit, over all requests */
 	uint64_t down_bytes_per_s;
 };

@@ -12,7 +12,7 @@
 #include "net/http_internal.h"
 #include "net/log.h"
 
-#define DEFAULT_CONNECTIONS 16u
+#define DEFAULT_CONNECTIONS 32u
 
 static void init_libraries(void)
 {

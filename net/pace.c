@@ -72,6 +72,11 @@ static void roll_budget(struct pace *p, int64_t now_ms)
 	p->next_us = 0;
 }
 
+static bool reads_now(const struct pace *p)
+{
+	return p->in_flight_of[PACE_USER] || p->in_flight_of[PACE_READ_AHEAD];
+}
+
 static unsigned share(const struct pace *p, enum pace_class class)
 {
 	unsigned slots = (unsigned)p->window_milli / 1000;
@@ -89,7 +94,9 @@ static unsigned share(const struct pace *p, enum pace_class class)
 	case PACE_READ_AHEAD:
 		return slots - slots / 4;
 	case PACE_UPLOAD:
-		return slots - slots / 4 - slots / 8;
+		/* While nothing is read, room for the first reads is enough. */
+		return reads_now(p) ? slots - slots / 4 - slots / 8
+		                    : slots - slots / 8;
 	case PACE_CLASSES:
 		break;
 	}

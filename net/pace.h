@@ -17,7 +17,8 @@
  *			before a 429
  *
  * Lower classes get a smaller share of the window, but each at least one
- * request, and stop earlier in the budget. Who waits is the caller's business:
+ * request, and stop earlier in the budget; uploads have more of it while
+ * nothing is read. Who waits is the caller's business:
  * whenever a request came, ended, or a time told by pace_ask() is over, it
  * calls pace_pick() and starts somebody, for as long as that names a class.
  *

@@ -43,7 +43,7 @@ static unsigned fill(struct pace *p, enum pace_class class, int64_t now_ms,
 
 static void test_shares(void)
 {
-	static const unsigned want[PACE_CLASSES] = { 8, 7, 6, 5 };
+	static const unsigned want[PACE_CLASSES] = { 8, 7, 6, 7 };
 	struct pace_ticket t[64];
 	struct pace p;
 
@@ -55,6 +55,10 @@ static void test_shares(void)
 		CHECK_EQ(pace_ask(&p, (enum pace_class) class, 1, T0),
 		         PACE_ON_DONE);
 	}
+	/* Uploads have less while something is read. */
+	pace_init(&p);
+	pace_start(&p, PACE_READ_AHEAD, 1, T0, &t[0]);
+	CHECK_EQ(fill(&p, PACE_UPLOAD, T0, t + 1, 63), 4);
 	/* Reads leave room for one upload, uploads for those who wait. */
 	pace_init(&p);
 	fill(&p, PACE_READ_AHEAD, T0, t, 64);
