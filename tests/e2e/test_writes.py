@@ -105,8 +105,7 @@ def test_overlay_costs_one_chunk(signed_in, mnt, graphd):
     proc.wait_until(lambda: on_disk() <= before, 10, "the end of the overlay")
 
 
-# An hour of it, with the age as it is by default:
-# NMB_TEST_HOLD_S=3600 NMB_TEST_HOLD_AGE=5min NMB_TEST_WATCHDOG=4000
+# An hour of it, with the age as it is by default: tests/run e2e-long
 HOLD_S = float(os.environ.get("NMB_TEST_HOLD_S", "40"))
 HOLD_AGE = os.environ.get("NMB_TEST_HOLD_AGE", "3s")
 
