@@ -19,6 +19,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 TESTS = ("test_day.py", "test_start.py::test_daemon",
          "test_start.py::test_remount_over_a_dead_mount",
          "test_start.py::test_nothing_secret_leaks",
+         "test_secrets.py::test_nobody_looks_in",
          "test_ops.py::test_modes_owners_times", "test_ops.py::test_rename",
          "test_commands.py::test_umount_flushes_first",
          "test_commands.py::test_umount_while_in_use")

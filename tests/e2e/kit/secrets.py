@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import re
+import subprocess
 import threading
 import urllib.parse
 
@@ -42,6 +43,28 @@ class Secrets:
                 if len(part) >= 16:
                     self.add(part, "URL")
                     self.add(urllib.parse.unquote(part), "URL")
+
+    def add_vault(self, graphd, identity, recovery_key):
+        """Keys of this device, of the recovery sheet, and all that the
+        descriptor holds."""
+        own = re.compile("AGE-SECRET-KEY-1[A-Z0-9]+")
+        for path, what in ((identity, "identity"), (recovery_key, "recovery")):
+            for key in own.findall(pathlib.Path(path).read_text()):
+                self.add(key, what)
+        done = subprocess.run(
+            ["age", "-d", "-i", str(recovery_key)], capture_output=True,
+            input=graphd.read(".nmbackupfs/vault.age"), check=True)
+        self._add_members(json.loads(done.stdout))
+
+    def _add_members(self, value, name=""):
+        if isinstance(value, dict):
+            for member, below in value.items():
+                self._add_members(below, member)
+        elif isinstance(value, list):
+            for below in value:
+                self._add_members(below, name)
+        elif name in ("identity", "key"):
+            self.add(value, "vault key")
 
     def kinds(self):
         return set(self.found.values())
