@@ -2,18 +2,17 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <sodium.h>
 
 #include "fs/account.h"
 #include "fs/config.h"
 #include "fs/qr.h"
+#include "fs/secret_file.h"
 #include "net/buf.h"
 
 #define ASKED_BACK 8 /* characters of its end */
@@ -61,33 +60,6 @@ static void add_page(const struct config *cfg, const char *key, struct buf *b)
 		buf_add_str(b, "#\n");
 }
 
-static int write_page(const char *path, const struct buf *b, char *why,
-                      size_t why_size)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	size_t done = 0;
-	int rc = fd < 0 ? -errno : 0;
-
-	while (rc == 0 && done < b->len) {
-		ssize_t n = write(fd, b->data + done, b->len - done);
-
-		if (n < 0)
-			rc = -errno;
-		else
-			done += (size_t)n;
-	}
-	if (rc == 0 && fsync(fd) < 0)
-		rc = -errno;
-	if (fd >= 0)
-		close(fd);
-	if (rc < 0)
-		snprintf(why, why_size, "the recovery key's file %s: %s", path,
-		         rc == -EEXIST ? "it is there already, and is not "
-		                         "overwritten"
-		                       : strerror(-rc));
-	return rc == -EEXIST ? -EINVAL : rc;
-}
-
 static int to_file(const struct config *cfg, const char *path, const char *key,
                    char *why, size_t why_size)
 {
@@ -95,7 +67,10 @@ static int to_file(const struct config *cfg, const char *path, const char *key,
 	int rc;
 
 	add_page(cfg, key, &page);
-	rc = page.failed ? -ENOMEM : write_page(path, &page, why, why_size);
+	rc = page.failed
+	             ? -ENOMEM
+	             : secret_file_write(path, "the recovery key's file",
+	                                 page.data, page.len, why, why_size);
 	buf_wipe(&page);
 	if (rc == 0)
 		fprintf(stderr,
