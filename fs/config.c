@@ -419,6 +419,15 @@ static int take_short(struct config *c, int argc, char **argv, int i,
 	                          why, size);
 }
 
+/* Commands have a --recovery-key FILE of their own. */
+static bool is_for_command(const char *a)
+{
+	static const char name[] = "--recovery-key";
+
+	return !strncmp(a, name, sizeof(name) - 1) &&
+	       (!a[sizeof(name) - 1] || a[sizeof(name) - 1] == '=');
+}
+
 int config_take_args(struct config *c, int *argc, char **argv,
                      config_command_fn *is_command, char *why, size_t why_size)
 {
@@ -434,7 +443,7 @@ int config_take_args(struct config *c, int *argc, char **argv,
 				argv[out++] = argv[i];
 			break;
 		}
-		if (!strncmp(a, "--", 2))
+		if (!strncmp(a, "--", 2) && !(command && is_for_command(a)))
 			rc = take_flag(c, *argc, argv, i, &used, why, why_size);
 		else if (a[0] == '-' && a[1] && !command)
 			rc = take_short(c, *argc, argv, i, &used, why,

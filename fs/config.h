@@ -63,8 +63,9 @@ void config_free(struct config *c);
 
 /* Takes options out of argv[1..]; what is left (command, paths, options that
  * the table does not know) moves up, *argc counts it. From the first word on
- * that is a command, -f, -o and "--" are left in place too, they are the
- * command's; before, they are the mount's. -h and --help are left as well.
+ * that is a command, -f, -o, --recovery-key and "--" are left in place too,
+ * they are the command's; before, they are the mount's. -h and --help are left
+ * as well.
  * `is_command` may be NULL. */
 typedef bool config_command_fn(const char *word);
 int config_take_args(struct config *c, int *argc, char **argv,

@@ -258,6 +258,10 @@ static const struct {
 	{ "--plain put -f file", "put -f file", "" },
 	{ "put --folder f file", "put file", "" },
 	{ "put -- --folder", "put -- --folder", "" },
+	{ "--recovery-key /mnt", "/mnt", "" },
+	{ "put --recovery-key f", "put --recovery-key f", "" },
+	{ "put --recovery-key=f", "put --recovery-key=f", "" },
+	{ "put --no-recovery-key --recovery-key-out=f", "put", "" },
 };
 
 static void test_arguments(void)
