@@ -61,15 +61,16 @@ int vault_setup_exit_status(int rc)
 
 /* ---- joining ------------------------------------------------------------- */
 
-static int no_member(struct setup *s)
+int vault_setup_no_member(const struct config *cfg, struct membership *m,
+                          char *why)
 {
 	char key[AGE_RECIPIENT_TEXT], label[DESCRIPTOR_LABEL_MAX + 1];
-	int rc = membership_need_identity(s->m, s->why);
+	int rc = membership_need_identity(m, why);
 
 	if (rc < 0)
 		return rc;
-	age_recipient_format(&s->m->id->recipient, key);
-	vault_setup_label(s->cfg, label);
+	age_recipient_format(&m->id->recipient, key);
+	vault_setup_label(cfg, label);
 	fprintf(stderr,
 	        "The folder \"%s\" is a vault, and this machine has no key of "
 	        "it yet.\n"
@@ -77,8 +78,8 @@ static int no_member(struct setup *s)
 	        "    nmbackupfs vault add %s --label %s\n"
 	        "or here, with the recovery key:\n"
 	        "    nmbackupfs vault join --recovery-key FILE\n",
-	        config_text(s->cfg, CONFIG_FOLDER), key, label);
-	snprintf(s->why, MEMBERSHIP_WHY,
+	        config_text(cfg, CONFIG_FOLDER), key, label);
+	snprintf(why, MEMBERSHIP_WHY,
 	         "this machine is not a member of the vault");
 	return VAULT_STORE_NOT_MEMBER;
 }
@@ -93,7 +94,7 @@ static int load(struct setup *s)
 	                          &pin, s->why);
 
 	if (rc == VAULT_STORE_NOT_MEMBER)
-		return no_member(s);
+		return vault_setup_no_member(s->cfg, s->m, s->why);
 	if (rc < 0)
 		return rc;
 	rc = membership_adopt(s->m, d, &pin, s->why);

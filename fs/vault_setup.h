@@ -17,6 +17,11 @@ struct membership;
 int vault_setup(const struct config *cfg, struct keystore *k,
                 struct membership *m, char *why);
 
+/* Says on standard error how this machine is added to the vault of the folder,
+ * for which its identity is made. VAULT_STORE_NOT_MEMBER; another -Exxx. */
+int vault_setup_no_member(const struct config *cfg, struct membership *m,
+                          char *why);
+
 /* This device's label: as configured, or the host's name; `out` takes
  * DESCRIPTOR_LABEL_MAX + 1 bytes. */
 void vault_setup_label(const struct config *cfg, char *out);
