@@ -1,5 +1,5 @@
 /* fs/commands.h -- commands around the mount: status, flush, umount, put, get,
- * keystore.
+ * keystore, vault, key, rescue.
  *
  * argv[0] is the command's name; the options of the table (fs/config.h) are
  * taken out and loaded already. Each prints its own --help and returns an exit
@@ -16,5 +16,7 @@ int cmd_umount(struct config *cfg, int argc, char **argv);
 int cmd_put(struct config *cfg, int argc, char **argv);
 int cmd_get(struct config *cfg, int argc, char **argv);
 int cmd_keystore(struct config *cfg, int argc, char **argv);
+int cmd_vault(struct config *cfg, int argc, char **argv);
+int cmd_key(struct config *cfg, int argc, char **argv);
 
 #endif

@@ -14,8 +14,6 @@
 #include "net/buf.h"
 #include "net/log.h"
 
-#define IDENTITY_NAME "identity"
-
 static int say(char *why, int rc, const char *text)
 {
 	snprintf(why, MEMBERSHIP_WHY, "%s", text);
@@ -28,7 +26,7 @@ static int load_identity(struct membership *m, char *why)
 {
 	void *text;
 	size_t len;
-	int rc = keystore_get(m->keystore, IDENTITY_NAME, &text, &len);
+	int rc = keystore_get(m->keystore, MEMBERSHIP_IDENTITY, &text, &len);
 
 	if (rc == -ENOENT)
 		return 0;
@@ -63,7 +61,7 @@ int membership_need_identity(struct membership *m, char *why)
 		return say(why, rc, "no memory for a key");
 	}
 	age_identity_format(id, text);
-	rc = keystore_put(m->keystore, IDENTITY_NAME, text, strlen(text));
+	rc = keystore_put(m->keystore, MEMBERSHIP_IDENTITY, text, strlen(text));
 	sodium_free(text);
 	if (rc < 0) {
 		age_identity_free(id);

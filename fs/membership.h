@@ -21,8 +21,9 @@ struct age_identity;
 struct config;
 struct keystore;
 
-#define MEMBERSHIP_WHY  1024
-#define MEMBERSHIP_FILE "vault.age"
+#define MEMBERSHIP_WHY      1024
+#define MEMBERSHIP_FILE     "vault.age"
+#define MEMBERSHIP_IDENTITY "identity" /* in the keystore */
 
 struct membership {
 	struct keystore *keystore; /* borrowed */
