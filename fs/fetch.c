@@ -530,8 +530,7 @@ static void arm_tick_locked(struct fetch *f)
 	}
 }
 
-static struct fetch_wait *take_expired_locked(struct fetch *f, int64_t now_ms,
-                                              bool given_up)
+static struct fetch_wait *take_expired_locked(struct fetch *f, int64_t now_ms)
 {
 	struct fetch_wait *done = NULL;
 
@@ -541,14 +540,14 @@ static struct fetch_wait *take_expired_locked(struct fetch *f, int64_t now_ms,
 		for (struct fetch_wait **pp = &s->waits; *pp;) {
 			struct fetch_wait *w = *pp;
 
-			if (given_up ? !w->given_up : w->until_ms > now_ms) {
+			if (w->until_ms > now_ms) {
 				pp = &w->next;
 				continue;
 			}
 			*pp = w->next;
 			w->next = done;
 			done = w;
-			late = !given_up;
+			late = true;
 		}
 		if (late && now_ms != INT64_MAX)
 			fetch_drop_stuck_locked(s, now_ms);
@@ -559,12 +558,11 @@ static struct fetch_wait *take_expired_locked(struct fetch *f, int64_t now_ms,
 static void expire(void *arg)
 {
 	struct fetch *f = arg;
-	struct fetch_wait *gone, *late;
+	struct fetch_wait *late;
 	bool more = false;
 
 	lock_take(&f->lock, LOCK_LEAF);
-	gone = take_expired_locked(f, 0, true);
-	late = take_expired_locked(f, clock_mono_ms(), false);
+	late = take_expired_locked(f, clock_mono_ms());
 	for (struct stream *s = f->streams; s; s = s->next)
 		more |= s->waits != NULL;
 	f->ticking = false;
@@ -573,7 +571,6 @@ static void expire(void *arg)
 		arm_tick_locked(f);
 	pthread_cond_broadcast(&f->idle);
 	lock_drop(&f->lock, LOCK_LEAF);
-	call_waits(gone, -EINTR);
 	call_waits(late, -ETIMEDOUT);
 }
 
@@ -657,7 +654,7 @@ static void widen_locked(struct stream *s, const struct fetch_wait *w,
 
 int fetch_want(struct fetch *f, struct content *c, uint64_t off, size_t len,
                bool sequential, int64_t deadline_ms, fetch_wake_fn *wake,
-               void *arg, struct fetch_wait **out_w)
+               void *arg)
 {
 	struct fetch_wait *w = calloc(1, sizeof(*w));
 	struct stream *s;
@@ -677,25 +674,13 @@ int fetch_want(struct fetch *f, struct content *c, uint64_t off, size_t len,
 		free(w);
 		return rc;
 	}
-	w->stream = s;
 	w->next = s->waits;
 	s->waits = w;
-	*out_w = w;
 	widen_locked(s, w, sequential);
 	arm_tick_locked(f);
 	fetch_pump_locked(s);
 	lock_drop(&f->lock, LOCK_LEAF);
 	return 0;
-}
-
-void fetch_give_up(struct fetch_wait *w)
-{
-	struct fetch *f = w->stream->fetch;
-
-	lock_take(&f->lock, LOCK_LEAF);
-	w->given_up = true; /* the next tick ends it */
-	arm_tick_locked(f);
-	lock_drop(&f->lock, LOCK_LEAF);
 }
 
 int fetch_hydrate(struct fetch *f, struct content *c, fetch_wake_fn *done,
@@ -728,7 +713,7 @@ void fetch_end_waits(struct fetch *f, int rc)
 	struct fetch_wait *all;
 
 	lock_take(&f->lock, LOCK_LEAF);
-	all = take_expired_locked(f, INT64_MAX, false);
+	all = take_expired_locked(f, INT64_MAX);
 	lock_drop(&f->lock, LOCK_LEAF);
 	call_waits(all, rc);
 }

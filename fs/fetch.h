@@ -24,7 +24,6 @@
 struct codec;
 struct content;
 struct fetch;
-struct fetch_wait; /* one who waits */
 struct graph;
 struct store;
 struct work;
@@ -63,11 +62,7 @@ typedef void fetch_wake_fn(void *arg, int rc);
  * fetch goes on). `sequential`: the handle's guess, widens the window. */
 int fetch_want(struct fetch *f, struct content *c, uint64_t off, size_t len,
                bool sequential, int64_t deadline_ms, fetch_wake_fn *wake,
-               void *arg, struct fetch_wait **out_w);
-
-/* Gives up: `wake` comes with -EINTR, soon, unless it already came. The handle
- * is valid until `wake` has returned (the caller's own lock makes sure). */
-void fetch_give_up(struct fetch_wait *w);
+               void *arg);
 
 /* Brings all of it, in the background. `done` may be NULL. */
 int fetch_hydrate(struct fetch *f, struct content *c, fetch_wake_fn *done,

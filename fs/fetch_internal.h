@@ -31,12 +31,10 @@ struct download_range;
 
 struct fetch_wait {
 	struct fetch_wait *next;
-	struct stream *stream;
 	uint64_t first, last; /* chunks */
 	int64_t until_ms;
 	fetch_wake_fn *wake;
 	void *arg;
-	bool given_up;
 };
 
 struct range {

@@ -155,7 +155,6 @@ bool ops_wait_list(struct call *c, uint64_t ino)
 bool ops_wait_room(struct call *c)
 {
 	int64_t left = time_left(c, -ENOSPC);
-	struct space_wait *wait;
 	struct nmb *nmb = c->nmb;
 	struct parked *p;
 	int rc = left > 0 ? 0 : -ENOSPC;
@@ -164,7 +163,7 @@ bool ops_wait_room(struct call *c)
 		rc = park_add(nmb->park, c->req, resume, c, &p);
 	if (rc < 0)
 		return ops_answer(c, rc);
-	rc = space_wait(nmb->space, left, park_wake, p, &wait);
+	rc = space_wait(nmb->space, left, park_wake, p);
 	return started(c, p, rc);
 }
 
@@ -172,7 +171,6 @@ bool ops_wait_chunk(struct call *c, struct content *content, uint64_t off,
                     size_t len, bool sequential)
 {
 	int64_t left = time_left(c, -EIO);
-	struct fetch_wait *wait;
 	struct nmb *nmb = c->nmb;
 	struct parked *p;
 	int rc = left > 0 ? 0 : -EIO;
@@ -182,6 +180,6 @@ bool ops_wait_chunk(struct call *c, struct content *content, uint64_t off,
 	if (rc < 0)
 		return ops_answer(c, rc);
 	rc = fetch_want(nmb->fetch, content, off, len, sequential, left,
-	                park_wake, p, &wait);
+	                park_wake, p);
 	return started(c, p, rc);
 }

@@ -25,11 +25,9 @@
 
 struct space_wait {
 	struct space_wait *next;
-	struct space *space;
 	int64_t until_ms;
 	space_wake_fn *wake;
 	void *arg;
-	bool given_up;
 };
 
 struct space {
@@ -159,8 +157,7 @@ static void wake_some(struct space *s, bool all)
 	for (pp = &s->waits; *pp;) {
 		struct space_wait *w = *pp;
 
-		if (!all && !fits && drains && !w->given_up &&
-		    w->until_ms > now) {
+		if (!all && !fits && drains && w->until_ms > now) {
 			pp = &w->next;
 			continue;
 		}
@@ -173,10 +170,7 @@ static void wake_some(struct space *s, bool all)
 		struct space_wait *w = done;
 
 		done = w->next;
-		w->wake(w->arg, all           ? -ECANCELED
-		                : w->given_up ? -EINTR
-		                : fits        ? 0
-		                              : -ENOSPC);
+		w->wake(w->arg, all ? -ECANCELED : fits ? 0 : -ENOSPC);
 		free(w);
 	}
 }
@@ -308,17 +302,15 @@ bool space_is_tight(struct space *s)
 }
 
 int space_wait(struct space *s, int64_t deadline_ms, space_wake_fn *wake,
-               void *arg, struct space_wait **out_w)
+               void *arg)
 {
 	struct space_wait *w = calloc(1, sizeof(*w));
 
 	if (!w)
 		return -ENOMEM;
-	w->space = s;
 	w->until_ms = clock_mono_ms() + deadline_ms;
 	w->wake = wake;
 	w->arg = arg;
-	*out_w = w;
 	lock_take(&s->lock, LOCK_LEAF);
 	w->next = s->waits;
 	s->waits = w;
@@ -326,16 +318,6 @@ int space_wait(struct space *s, int64_t deadline_ms, space_wake_fn *wake,
 	pthread_cond_signal(&s->turn);
 	lock_drop(&s->lock, LOCK_LEAF);
 	return 0;
-}
-
-void space_give_up(struct space_wait *w)
-{
-	struct space *s = w->space;
-
-	lock_take(&s->lock, LOCK_LEAF);
-	w->given_up = s->look = true;
-	pthread_cond_signal(&s->turn);
-	lock_drop(&s->lock, LOCK_LEAF);
 }
 
 void space_get(struct space *s, uint64_t *out_used, uint64_t *out_budget)

@@ -53,11 +53,9 @@ bool space_is_roomy(struct space *s, uint64_t bytes);
  * that could not be written out. */
 bool space_is_tight(struct space *s);
 
-struct space_wait;
 typedef void space_wake_fn(void *arg, int rc);
 int space_wait(struct space *s, int64_t deadline_ms, space_wake_fn *wake,
-               void *arg, struct space_wait **out_w);
-void space_give_up(struct space_wait *w);
+               void *arg);
 
 /* Something became clean or went: look again. */
 void space_changed(struct space *s);

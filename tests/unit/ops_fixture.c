@@ -91,7 +91,7 @@ static void *bring(void *arg)
 
 int fetch_want(struct fetch *f, struct content *c, uint64_t off, size_t len,
                bool sequential, int64_t deadline_ms, fetch_wake_fn *wake,
-               void *arg, struct fetch_wait **out_w)
+               void *arg)
 {
 	struct job *j = job_new(wake, arg, deadline_ms);
 
@@ -99,7 +99,6 @@ int fetch_want(struct fetch *f, struct content *c, uint64_t off, size_t len,
 	(void)off;
 	(void)len;
 	(void)sequential;
-	*out_w = NULL;
 	j->content = content_ref(c);
 	atomic_fetch_add(&rig.waiting, 1);
 	atomic_fetch_add(&rig.fetches, 1);
@@ -193,10 +192,9 @@ static void *drain(void *arg)
 }
 
 int space_wait(struct space *s, int64_t deadline_ms, space_wake_fn *wake,
-               void *arg, struct space_wait **out_w)
+               void *arg)
 {
 	(void)s;
-	*out_w = NULL;
 	atomic_fetch_add(&rig.waiting, 1);
 	start_job(drain, job_new(wake, arg, deadline_ms));
 	return 0;
