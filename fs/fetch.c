@@ -628,6 +628,13 @@ static int get_stream_locked(struct fetch *f, struct content *c,
 	lock_take(&f->lock, LOCK_LEAF);
 	if (!made)
 		return -ENOMEM;
+	if (f->stop) { /* meanwhile */
+		lock_drop(&f->lock, LOCK_LEAF);
+		content_put(made->content);
+		free(made);
+		lock_take(&f->lock, LOCK_LEAF);
+		return -ECANCELED;
+	}
 	/* Two of one content do no harm, and are rare. */
 	made->next = f->streams;
 	f->streams = made;
