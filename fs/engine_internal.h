@@ -225,6 +225,12 @@ int engine_load_dirty(struct engine *e);
 
 /* ---- engine_meta.c ------------------------------------------------------- */
 
+/* A temporary name on the server (PLAN_ASIDE_PREFIX). */
+void engine_aside_name(char *out, size_t size);
+/* The service refuses the node's name although nothing has it: it is made under
+ * a temporary name, and renamed once it is there. */
+bool engine_is_held(struct engine *e, uint64_t ino);
+
 void engine_start_mkdir(struct engine *e, struct plan_view *v);
 void engine_start_move(struct engine *e, struct plan_view *v, bool aside);
 void engine_start_delete(struct engine *e, struct plan_view *v);

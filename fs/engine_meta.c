@@ -228,6 +228,31 @@ static void wait_for_holder(struct engine *e, struct job *j,
 	todo_set_due(e->todo, t, now + ENGINE_BLOCKED_MS);
 }
 
+void engine_aside_name(char *out, size_t size)
+{
+	snprintf(out, size, PLAN_ASIDE_PREFIX "%08x%08x", randombytes_random(),
+	         randombytes_random());
+}
+
+/* An upload session may hold a new name (Business, facts 5.1), and if its URL
+ * got lost, with an answer or with us, nobody can end it for days. */
+#define HELD_TRIES 2
+
+static void note_held(struct engine *e, uint64_t ino)
+{
+	struct todo_entry *t = todo_find(e->todo, ino);
+
+	if (t)
+		t->held++;
+}
+
+bool engine_is_held(struct engine *e, uint64_t ino)
+{
+	const struct todo_entry *t = todo_find(e->todo, ino);
+
+	return t && t->held >= HELD_TRIES;
+}
+
 static void looked_place(struct engine *e, struct job *j)
 {
 	struct node *other;
@@ -250,6 +275,7 @@ static void looked_place(struct engine *e, struct job *j)
 	if (!settle_attempt(e, j, j->rc == 0, look_place_again, looked_place))
 		return;
 	if (j->status == 404) { /* it was held a moment ago: soon again */
+		note_held(e, j->ino);
 		give_up(e, j, "name refused as taken, yet not found", -EEXIST);
 		return;
 	}
@@ -569,8 +595,7 @@ void engine_start_move(struct engine *e, struct plan_view *v, bool aside)
 	if (!j)
 		return;
 	if (aside) {
-		snprintf(j->name, sizeof(j->name), PLAN_ASIDE_PREFIX "%08x%08x",
-		         randombytes_random(), randombytes_random());
+		engine_aside_name(j->name, sizeof(j->name));
 		j->parent = n->s_parent;
 		m.name = j->name;
 	} else {

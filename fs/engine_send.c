@@ -579,6 +579,8 @@ void engine_start_send(struct engine *e, struct plan_view *v)
 		return;
 	}
 	fill_attempt(j->attempt, v);
+	if (j->attempt->op == ATTEMPT_CREATE && engine_is_held(e, j->ino))
+		engine_aside_name(j->attempt->name, sizeof(j->attempt->name));
 	j->attempt->size = codec->ops->sealed_size(codec, v->n.size);
 	set_place(j, j->attempt);
 	j->base = v->bond;

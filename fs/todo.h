@@ -20,6 +20,7 @@ struct todo_entry {
 	struct job *job;    /* under way; borrowed */
 	unsigned fails;     /* in a row: the back-off */
 	unsigned tag_moves; /* 412s in a row although nothing had changed */
+	unsigned held;      /* times its name was refused as taken by nobody */
 	bool header_failed; /* what is there can't be read: its content is
 	                     * replaced as if by a new file */
 	int64_t delete_ms;  /* not deleted there before: its folder may go as a

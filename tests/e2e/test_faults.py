@@ -106,6 +106,22 @@ def test_retry_after_is_waited_out_by_all(signed_in, mnt, graphd):
     assert time.monotonic() - start >= 3
 
 
+@pytest.mark.parametrize("size", [70_000, 11_000_000])
+@pytest.mark.configs("work")
+def test_a_lost_session_holds_the_name(signed_in, mnt, graphd, size):
+    """It was opened, its answer got lost, and nobody can end it: the service
+    refuses the name until it expires, in days."""
+    data = trees.payload("f", size)
+    mnt.wait_listed()
+    graphd.fault("session", drop="after")
+    (mnt / "f").write_bytes(data)
+    graphd.wait_fault()
+    signed_in.flush(timeout=30)
+    assert len(graphd.sessions()) == 1
+    assert graphd.names() == {"f"} and graphd.read("f") == data
+    assert os.listdir(mnt.path) == ["f"]
+
+
 def test_quota_full(signed_in, mnt, graphd):
     """507: work goes on here, the person is told, nothing storms."""
     (mnt / "old").write_bytes(b"o" * 1000)
