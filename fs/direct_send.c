@@ -200,7 +200,7 @@ static int send_session(struct put *p, struct direct_answer *out)
 		rc = commit(o);
 	work_free(work);
 	if (rc < 0 && o->url)
-		upload_abandon(p->d->session->graph, o->url);
+		upload_abandon_wait(p->d->session->graph, o->url);
 	if (rc < 0)
 		put_say(p, rc);
 	out->look = o->look;

@@ -94,6 +94,10 @@ void upload_release(struct upload *u);
 /* DELETEs a session nobody will finish; fire and forget. */
 void upload_abandon(struct graph *g, const char *url);
 
+/* The same for a program that is about to end: comes back with the answer, or
+ * after some seconds without one. Blocks; not from a callback. */
+void upload_abandon_wait(struct graph *g, const char *url);
+
 /* Makes the content of a session with defer_commit the item's (facts 5.4):
  * POST to the session as Business has it, or, if that is refused, the PUT of
  * personal drives by parent and name (`replace`: else a name that is taken is

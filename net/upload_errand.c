@@ -1,6 +1,7 @@
 #include "net/upload_internal.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 
 #define PATIENCE_MS (60 * 1000)
 #define ANSWER_MS   (10 * 60 * 1000) /* a commit: as the last fragment */
+#define BRIEF_MS    5000             /* each step of what somebody waits for */
 
 /* One request without a body to a session's URL. */
 struct errand {
@@ -20,6 +22,7 @@ struct errand {
 	struct graph_slot slot;
 	const char *method;
 	char *url;                   /* guarded memory */
+	bool brief;
 	struct graph_prepared other; /* the second form of a commit */
 	graph_done_fn *done;         /* NULL: nobody wants to know */
 	void *arg;
@@ -121,7 +124,9 @@ static void slot_granted(struct graph_slot *s)
 		                  .prio = HTTP_PRIO_META,
 		                  .done = request_done,
 		                  .arg = e,
-		                  .answer_ms = ANSWER_MS };
+		                  .connect_ms = e->brief ? BRIEF_MS : 0,
+		                  .answer_ms = e->brief ? BRIEF_MS
+		                                        : ANSWER_MS };
 	int rc;
 
 	graph_gate_begin(e->g, s, s->units);
@@ -144,7 +149,8 @@ static void begin(struct graph_mail *m)
 	struct errand *e =
 		(struct errand *)((char *)m - offsetof(struct errand, mail));
 
-	e->slot.until_ms = clock_mono_ms() + PATIENCE_MS;
+	e->slot.until_ms =
+		clock_mono_ms() + (e->brief ? BRIEF_MS : PATIENCE_MS);
 	graph_gate_enter(e->g, &e->slot);
 }
 
@@ -194,6 +200,45 @@ void upload_abandon(struct graph *g, const char *url)
 		rc = send_errand(e);
 	if (rc < 0)
 		log_info("upload_abandon rc=%d then=expires_by_itself", rc);
+}
+
+struct waiter {
+	pthread_mutex_t lock;
+	pthread_cond_t over;
+	bool ended;
+};
+
+static void wake_waiter(void *arg, const struct graph_answer *a)
+{
+	struct waiter *w = arg;
+
+	(void)a;
+	pthread_mutex_lock(&w->lock);
+	w->ended = true;
+	pthread_cond_signal(&w->over);
+	pthread_mutex_unlock(&w->lock);
+}
+
+void upload_abandon_wait(struct graph *g, const char *url)
+{
+	struct waiter w = { .ended = false };
+	struct errand *e;
+	int rc = new_errand(g, "DELETE", url, &e);
+
+	pthread_mutex_init(&w.lock, NULL);
+	pthread_cond_init(&w.over, NULL);
+	if (rc == 0) {
+		e->brief = true;
+		e->done = wake_waiter;
+		e->arg = &w;
+		rc = send_errand(e);
+	}
+	pthread_mutex_lock(&w.lock);
+	while (rc == 0 && !w.ended)
+		pthread_cond_wait(&w.over, &w.lock);
+	pthread_mutex_unlock(&w.lock);
+	pthread_cond_destroy(&w.over);
+	pthread_mutex_destroy(&w.lock);
 }
 
 static int prepare_other(struct errand *e, const char *parent_id,

@@ -801,6 +801,14 @@ static void test_abandon(void)
 	fake_wait_requests(w.server, 1);
 	CHECK_STR(w.log, " d");
 	world_stop();
+
+	world_start(1000, NULL);
+	upload_abandon_wait(w.g, w.url);
+	CHECK_STR(w.log, " d"); /* by now */
+	graph_stop(w.g);
+	upload_abandon_wait(w.g, w.url);
+	CHECK_STR(w.log, " d");
+	world_stop();
 }
 
 /* ---- trouble here -------------------------------------------------------- */
