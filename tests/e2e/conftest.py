@@ -152,5 +152,8 @@ def signed_in(machine):
 
 @pytest.fixture
 def mnt(signed_in, request):
+    """A mount that the network may leave: its folder was listed."""
     marker = request.node.get_closest_marker("mount_options")
-    return signed_in.mount(*(marker.args if marker else ()))
+    mount = signed_in.mount(*(marker.args if marker else ()))
+    mount.wait_listed()
+    return mount

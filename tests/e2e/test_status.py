@@ -95,7 +95,6 @@ def test_names_with_spaces(signed_in, graphd):
 
 
 def test_umount_of_a_dead_mount(signed_in, mnt, graphd):
-    mnt.wait_listed()
     graphd.stop()
     (mnt / "f").write_bytes(b"f")
     mnt.kill()
@@ -123,7 +122,6 @@ def test_umount_with_something_blocked(signed_in, mnt, graphd):
 @pytest.mark.parametrize("state, says", [("offline", "reached"),
                                          ("signed-out", "nmbackupfs auth")])
 def test_flush_says_why_not(signed_in, mnt, graphd, state, says):
-    mnt.wait_listed()
     if state == "offline":
         graphd.stop()
     else:

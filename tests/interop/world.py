@@ -22,7 +22,10 @@ _TOOLS = ("unshare", "nsenter", "setpriv", "ip", "mount", "openssl", "curl")
 DIES_WITH_US = ("setpriv", "--pdeathsig", "TERM")
 
 # Ends when its standard input does: also if the test run is killed.
+# Mounts of other tests are copied into the new namespace, where they would keep
+# the program alive after its unmount: they go here at once.
 _SETUP = """
+umount -l -a -t fuse.nmbackupfs 2>/dev/null
 set -e
 ip link set lo up
 mount --bind "$1/hosts" /etc/hosts
@@ -35,7 +38,7 @@ exec cat >/dev/null
 def _unshare():
     """The command that begins a world; not root: root of its own users."""
     users = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-    return ["unshare", *users, "--mount", "--net", "--propagation", "private"]
+    return ["unshare", *users, "--mount", "--net", "--propagation", "slave"]
 
 
 def why_not():
