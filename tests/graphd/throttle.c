@@ -74,7 +74,8 @@ struct throttle {
 		int64_t start_ms;
 		int64_t used;
 	} window[NWINDOWS];
-	int64_t block_start_ms;
+	bool block_told; /* the client got a refusal, and knows */
+	int64_t block_told_ms;
 	int64_t block_until_ms;
 	int64_t block_ms; /* what a call during the block adds */
 	int64_t by_op[THROTTLE_NOPS];
@@ -190,7 +191,7 @@ static void begin_block(struct throttle *t, int64_t length_ms, int64_t now_ms)
 {
 	if (length_ms < t->config.min_retry_s * 1000)
 		length_ms = t->config.min_retry_s * 1000;
-	t->block_start_ms = now_ms;
+	t->block_told = false;
 	t->block_until_ms = now_ms + length_ms;
 	t->block_ms = length_ms;
 	t->blocks++;
@@ -198,7 +199,7 @@ static void begin_block(struct throttle *t, int64_t length_ms, int64_t now_ms)
 
 static void meet_block(struct throttle *t, int64_t now_ms)
 {
-	if (now_ms < t->block_start_ms + t->config.grace_ms)
+	if (!t->block_told || now_ms < t->block_told_ms + t->config.grace_ms)
 		return;
 	t->forbidden++;
 	if (t->block_until_ms < now_ms + t->block_ms)
@@ -210,6 +211,9 @@ static void refuse(struct throttle *t, int64_t now_ms,
 {
 	int64_t left_ms = t->block_until_ms - now_ms;
 
+	if (!t->block_told)
+		t->block_told_ms = now_ms;
+	t->block_told = true;
 	t->refused++;
 	out->status = (int)t->config.status;
 	if (t->config.retry_after)
