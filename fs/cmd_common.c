@@ -12,7 +12,7 @@
 #include "fs/control.h"
 #include "fs/exit.h"
 #include "fs/running.h"
-#include "fs/session.h"
+#include "fs/vault_setup.h"
 #include "net/clock.h"
 #include "net/log.h"
 
@@ -38,7 +38,7 @@ int cmd_fail(int status, const char *fmt, ...)
 
 int cmd_fail_session(int rc, const char *why)
 {
-	int status = session_exit_status(rc);
+	int status = vault_setup_exit_status(rc);
 
 	if (strncmp(why, "No token", 8) != 0)
 		return cmd_fail(status, "%s", why);

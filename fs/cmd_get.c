@@ -42,13 +42,16 @@ static const char usage[] =
 	"                  that all was right)\n"
 	"  --profile NAME, --folder NAME\n"
 	"\n"
-	"Exit status: 0 done; 2 usage; 3 nobody is signed in; 1 else.\n";
+	"Exit status: 0 done; 2 usage; 3 nobody is signed in; 4 this machine "
+	"has no\n"
+	"key of the vault; 1 else.\n";
 
 struct get {
 	const char *what; /* as given */
 	const char *path; /* what, below the folder; NULL: it can't be one */
 	const char *target;
 	mode_t umask;
+	bool keeps_modes; /* a file there says what its mode is */
 	struct progress progress;
 	char why[DIRECT_WHY];
 };
@@ -67,9 +70,12 @@ static const char *base_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-static int open_output(struct get *g, const char *name, struct output *out)
+/* `mode`: of the file there. */
+static int open_output(struct get *g, const char *name, mode_t mode,
+                       struct output *out)
 {
-	int rc = output_open(g->target, name, g->umask, out);
+	mode_t kept = g->keeps_modes ? mode & 0777 : 0666;
+	int rc = output_open(g->target, name, kept & ~g->umask, out);
 
 	if (rc == -EEXIST)
 		snprintf(g->why, sizeof(g->why),
@@ -143,7 +149,7 @@ static int get_mounted(struct get *g, const struct running *r)
 		snprintf(g->why, sizeof(g->why), "%s: %s", g->what,
 		         strerror(-rc));
 	if (rc == 0)
-		rc = open_output(g, base_name(g->path), &out);
+		rc = open_output(g, base_name(g->path), st.st_mode, &out);
 	if (rc == 0)
 		rc = end_output(g, &out,
 		                copy_out(g, fd, (uint64_t)st.st_size, &out),
@@ -157,7 +163,7 @@ static int get_mounted(struct get *g, const struct running *r)
 
 /* By path; what that does not find may be an id. */
 static int find_item(struct get *g, struct direct *d, bool by_path,
-                     struct item *out)
+                     struct direct_file *out)
 {
 	struct direct_place at;
 	int rc = -ENOENT;
@@ -178,44 +184,52 @@ static int find_item(struct get *g, struct direct *d, bool by_path,
 	return rc;
 }
 
-static int fetch_item(struct get *g, struct direct *d, const struct item *it)
+static int fetch_item(struct get *g, struct direct *d,
+                      const struct direct_file *f)
 {
 	const char *name = g->path ? base_name(g->path) : g->what;
 	struct output out;
 	int rc;
 
-	if (strcmp(it->id, g->what) == 0) /* by id: as it is called there */
-		name = base_name(it->name);
-	rc = open_output(g, name, &out);
+	if (strcmp(f->item.id, g->what) == 0) /* by id: as it is called there */
+		name = base_name(f->node.name);
+	rc = open_output(g, name, f->node.mode, &out);
 	if (rc < 0)
 		return rc;
-	rc = direct_get(d, it, output_write, &out, show, g);
-	return end_output(g, &out, rc, it->mtime);
+	rc = direct_get(d, f, output_write, &out, show, g);
+	return end_output(g, &out, rc, f->node.mtime);
+}
+
+static int get_entered(struct get *g, struct direct *d, bool by_path)
+{
+	struct direct_file *f = malloc(sizeof(*f));
+	int rc = f ? find_item(g, d, by_path, f) : -ENOMEM;
+
+	if (rc == 0)
+		rc = fetch_item(g, d, f);
+	free(f);
+	if (rc == 0)
+		return EXIT_OK;
+	return cmd_fail(tokens_signed_in(d->session->tokens) ? EXIT_FAILED
+	                                                     : EXIT_SIGN_IN,
+	                "%s", g->why);
 }
 
 static int get_direct(struct get *g, struct config *cfg, bool by_path)
 {
 	struct direct d;
-	struct item *it = malloc(sizeof(*it));
-	int rc, status;
+	int rc = direct_open(cfg, NULL, &d, g->why), status;
 
-	if (!it)
-		return EXIT_FAILED;
-	rc = direct_open(cfg, NULL, &d, g->why);
-	if (rc < 0) {
-		free(it);
-		return cmd_fail_session(rc, g->why);
-	}
-	rc = find_item(g, &d, by_path, it);
-	if (rc == 0)
-		rc = fetch_item(g, &d, it);
-	status = rc == 0                                ? EXIT_OK
-	         : !tokens_signed_in(d.session->tokens) ? EXIT_SIGN_IN
-	                                                : EXIT_FAILED;
 	if (rc < 0)
-		cmd_fail(status, "%s", g->why);
+		return cmd_fail_session(rc, g->why);
+	rc = direct_enter(&d, false);
+	if (rc == -ENOENT && d.codec) { /* by id there may be something */
+		by_path = false;
+		rc = 0;
+	}
+	status = rc < 0 ? cmd_fail_session(rc, g->why)
+	                : get_entered(g, &d, by_path);
 	direct_close(&d);
-	free(it);
 	return status;
 }
 
@@ -281,6 +295,7 @@ int cmd_get(struct config *cfg, int argc, char **argv)
 	if (running_find(cfg, &r, g.why, sizeof(g.why)) < 0)
 		r = (struct running){ 0 };
 	g.umask = config_umask(cfg);
+	g.keeps_modes = !config_bool(cfg, CONFIG_PLAIN);
 	g.path = path_in_folder(g.what, &r);
 	if (r.mounted)
 		rc = get_mounted(&g, &r);

@@ -14,6 +14,7 @@
 #include <cjson/cJSON.h>
 
 #include "auth/tokens.h"
+#include "auth/vault_store.h"
 #include "fs/cmd_common.h"
 #include "fs/config.h"
 #include "fs/direct.h"
@@ -45,9 +46,9 @@ static const char usage[] =
 	"\n"
 	"Stops at the first file that fails. Exit status: 0 all sent; 2 "
 	"usage;\n"
-	"3 nobody is signed in; 5 it could not be sent yet, but waits in the "
-	"mount;\n"
-	"1 else.\n";
+	"3 nobody is signed in; 4 this machine has no key of the vault; 5 it "
+	"could not\n"
+	"be sent yet, but waits in the mount; 1 else.\n";
 
 struct put {
 	char *const *files;
@@ -242,7 +243,7 @@ static int put_direct(struct put *p, struct direct *d)
 	struct direct_place at;
 	struct stat st;
 	int fd = it ? open_file(p, &st) : -1;
-	int rc;
+	int rc, status;
 
 	if (fd < 0) {
 		free(it);
@@ -250,7 +251,7 @@ static int put_direct(struct put *p, struct direct *d)
 	}
 	rc = direct_find(d, name_of(p), true, &at);
 	if (rc == 0)
-		rc = direct_put(d, &at, fd, show, p, it);
+		rc = direct_put(d, &at, fd, p->umask, show, p, it);
 	close(fd);
 	progress_end(&p->progress);
 	if (rc == 0)
@@ -258,9 +259,10 @@ static int put_direct(struct put *p, struct direct *d)
 	free(it);
 	if (rc == 0)
 		return EXIT_OK;
-	return cmd_fail(tokens_signed_in(d->session->tokens) ? EXIT_FAILED
-	                                                     : EXIT_SIGN_IN,
-	                "%s: %s", p->file, d->why);
+	status = rc == VAULT_STORE_NOT_MEMBER           ? EXIT_NO_MEMBER
+	         : tokens_signed_in(d->session->tokens) ? EXIT_FAILED
+	                                                : EXIT_SIGN_IN;
+	return cmd_fail(status, "%s: %s", p->file, d->why);
 }
 
 static int put_all_direct(struct put *p, struct config *cfg)
@@ -271,6 +273,9 @@ static int put_all_direct(struct put *p, struct config *cfg)
 
 	if (rc < 0)
 		return cmd_fail_session(rc, why);
+	rc = direct_enter(&d, true);
+	if (rc < 0)
+		status = cmd_fail_session(rc, why);
 	for (int i = 0; i < p->nfiles && status == EXIT_OK; i++) {
 		p->file = p->files[i];
 		status = put_direct(p, &d);

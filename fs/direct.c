@@ -42,8 +42,8 @@ static void sleep_ms(int64_t ms)
 
 /* A service that asks to wait is waited for longer than one that isn't there.
  */
-static int wait_for(struct direct *d, struct graph_prepared *p,
-                    struct graph_result *r)
+int direct_wait(struct direct *d, struct graph_prepared *p,
+                struct graph_result *r)
 {
 	int64_t until = clock_mono_ms() + THROTTLED_MS;
 	struct graph *g = d->session->graph;
@@ -67,8 +67,8 @@ static int wait_for(struct direct *d, struct graph_prepared *p,
 	}
 }
 
-static void say(struct direct *d, const char *what,
-                const struct graph_answer *a, int rc)
+void direct_say_answer(struct direct *d, const char *what,
+                       const struct graph_answer *a, int rc)
 {
 	char trouble[256] = "";
 
@@ -92,27 +92,26 @@ int direct_ask(struct direct *d, struct graph_prepared *p, const char *what,
 {
 	struct graph_result r;
 	struct graph_item item;
-	int rc = wait_for(d, p, &r);
+	int rc = direct_wait(d, p, &r);
 
 	*out = (struct direct_answer){ .status = r.answer.status,
 		                       .look = r.answer.verdict == RETRY_LOOK };
 	if (rc == 0 && r.json && graph_parse_item(r.json, &item) == 0)
 		out->has_item = item_copy(&item, &out->item) == 0;
 	if (rc < 0)
-		say(d, what, &r.answer, rc);
+		direct_say_answer(d, what, &r.answer, rc);
 	graph_result_done(&r);
 	graph_prepared_done(p);
 	return rc;
 }
 
-static struct graph_prepared new_call(void)
+struct graph_prepared direct_call(void)
 {
 	return (struct graph_prepared){ .c = { .prio = HTTP_PRIO_USER,
 		                               .patience_ms = OFFLINE_MS } };
 }
 
-/* For a GET of one item: without one in the answer it is worth nothing. */
-static int ask_item(struct direct *d, struct graph_prepared *p,
+int direct_ask_item(struct direct *d, struct graph_prepared *p,
                     const char *what, struct item *out)
 {
 	struct direct_answer a;
@@ -152,21 +151,22 @@ static int check_drive(struct direct *d, const cJSON *json)
 		           "--profile");
 		return -EXDEV;
 	}
-	d->business = drive.type && strcmp(drive.type, "personal") != 0;
-	return graph_set_drive(d->session->graph, drive.id);
+	rc = codec_plain_new(drive.type && strcmp(drive.type, "personal") != 0,
+	                     &d->plain);
+	return rc < 0 ? rc : graph_set_drive(d->session->graph, drive.id);
 }
 
 static int ask_drive(struct direct *d)
 {
-	struct graph_prepared p = new_call();
+	struct graph_prepared p = direct_call();
 	struct graph_result r;
 	int rc = graph_prepare_get_drive(d->session->graph, &p);
 
 	if (rc < 0)
 		return rc;
-	rc = wait_for(d, &p, &r);
+	rc = direct_wait(d, &p, &r);
 	if (rc < 0)
-		say(d, "the drive", &r.answer, rc);
+		direct_say_answer(d, "the drive", &r.answer, rc);
 	else
 		rc = check_drive(d, r.json);
 	graph_result_done(&r);
@@ -194,7 +194,7 @@ int direct_open(const struct config *cfg, struct keystore *k,
 	if (rc < 0) {
 		if (!why[0])
 			snprintf(why, DIRECT_WHY, "%s", strerror(-rc));
-		session_close(d.session);
+		direct_close(&d);
 		return rc;
 	}
 	*out = d;
@@ -203,158 +203,24 @@ int direct_open(const struct config *cfg, struct keystore *k,
 
 void direct_close(struct direct *d)
 {
+	direct_leave_vault(d);
+	codec_free(d->plain);
 	session_close(d->session);
-	d->session = NULL;
+	*d = (struct direct){ 0 };
 }
 
-/* ---- finding ------------------------------------------------------------- */
-
-int direct_look(struct direct *d, const struct direct_place *at,
-                struct item *out)
-{
-	struct graph_prepared p = new_call();
-	int rc = graph_prepare_get_child(d->session->graph, at->parent_id,
-	                                 at->name, &p);
-
-	if (rc == 0)
-		rc = ask_item(d, &p, at->name, out);
-	if (rc < 0)
-		return rc;
-	if (strcmp(out->name, at->name) != 0) {
-		direct_say(
-			d,
-			"\"%s\" is there, and OneDrive holds that name equal "
-			"to \"%s\"",
-			out->name, at->name);
-		return -EEXIST;
-	}
-	return 0;
-}
-
-int direct_look_id(struct direct *d, const char *id, struct item *out)
-{
-	struct graph_prepared p = new_call();
-	int rc = graph_prepare_get_item(d->session->graph, id, &p);
-
-	return rc < 0 ? rc : ask_item(d, &p, id, out);
-}
-
-static int make_folder(struct direct *d, const struct direct_place *at,
-                       struct item *out)
-{
-	struct graph_prepared p = new_call();
-	struct direct_answer a;
-	int rc = graph_prepare_mkdir(d->session->graph, at->parent_id, at->name,
-	                             &p);
-
-	if (rc == 0)
-		rc = direct_ask(d, &p, at->name, &a);
-	if (rc == 0 && a.has_item)
-		*out = a.item;
-	else if (rc == 0 || a.look || a.status == 409)
-		rc = -EAGAIN; /* somebody was faster, or nobody knows */
-	return rc;
-}
-
-/* at->name in at->parent_id becomes at->parent_id. */
-static int enter(struct direct *d, struct direct_place *at, bool make)
-{
-	struct item *it = malloc(sizeof(*it));
-	int rc = it ? -EAGAIN : -ENOMEM;
-
-	for (int i = 0; i < MAKE_TRIES && rc == -EAGAIN; i++) {
-		rc = direct_look(d, at, it);
-		if (rc == -ENOENT && make)
-			rc = make_folder(d, at, it);
-	}
-	if (rc == 0 && it->kind != ITEM_FOLDER) {
-		direct_say(d, "\"%s\" is no folder", at->name);
-		rc = -ENOTDIR;
-	}
-	if (rc == 0)
-		memcpy(at->parent_id, it->id, sizeof(at->parent_id));
-	free(it);
-	return rc;
-}
-
-/* 1; 0: the end of the path. */
-static int next_part(struct direct *d, const char **path,
-                     struct direct_place *at)
-{
-	int rc = names_next_part(path, at->name, sizeof(at->name));
-
-	if (rc < 0)
-		direct_say(d, "\"%s\": %s", *path,
-		           rc == -EINVAL ? "this leads elsewhere"
-		                         : strerror(-rc));
-	return rc;
-}
-
-static int check_name(struct direct *d, const struct direct_place *at,
-                      bool folder)
-{
-	const char *reason;
-
-	if (names_check(at->name, d->business, folder, &reason) == 0)
-		return 0;
-	direct_say(d, "\"%s\": %s", at->name, reason);
-	return -EINVAL;
-}
-
-/* Enters all parts of `path`, but the last one if `keep_last`. */
-static int walk(struct direct *d, const char *path, bool keep_last, bool make,
-                struct direct_place *at)
+int direct_enter(struct direct *d, bool make)
 {
 	int rc;
 
-	while ((rc = next_part(d, &path, at)) > 0) {
-		bool last = !path[strspn(path, "/")];
-
-		rc = make ? check_name(d, at, !(last && keep_last)) : 0;
-		if (rc < 0 || (last && keep_last))
-			return rc;
-		rc = enter(d, at, make);
-		if (rc < 0)
-			return rc;
+	d->why[0] = '\0';
+	if (config_bool(d->config, CONFIG_PLAIN)) {
+		d->codec = d->plain;
+		rc = direct_folder(d, make, d->folder_id);
+	} else {
+		rc = direct_enter_vault(d, make);
 	}
-	if (rc == 0 && keep_last) {
-		direct_say(d, "a file's name is missing");
-		rc = -EISDIR;
-	}
+	if (rc < 0 && !d->why[0])
+		direct_say(d, "the folder: %s", strerror(-rc));
 	return rc;
-}
-
-/* *out becomes the configured folder's, without a name. */
-static int find_folder(struct direct *d, bool make, struct direct_place *out)
-{
-	struct graph_prepared p = new_call();
-	struct item *root = malloc(sizeof(*root));
-	int rc = root ? graph_prepare_get_root(d->session->graph, &p) : -ENOMEM;
-
-	if (rc == 0)
-		rc = ask_item(d, &p, "the drive's root", root);
-	if (rc == 0)
-		memcpy(out->parent_id, root->id, sizeof(out->parent_id));
-	free(root);
-	return rc < 0 ? rc
-	              : walk(d, config_text(d->config, CONFIG_FOLDER), false,
-	                     make, out);
-}
-
-int direct_folder(struct direct *d, bool make, char out_id[NODE_ID_MAX + 1])
-{
-	struct direct_place at;
-	int rc = find_folder(d, make, &at);
-
-	if (rc == 0)
-		memcpy(out_id, at.parent_id, NODE_ID_MAX + 1);
-	return rc;
-}
-
-int direct_find(struct direct *d, const char *path, bool make,
-                struct direct_place *out)
-{
-	int rc = find_folder(d, make, out);
-
-	return rc < 0 ? rc : walk(d, path, true, make, out);
 }

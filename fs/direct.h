@@ -1,11 +1,14 @@
 /* fs/direct.h -- the folder on the drive without a mount: find, put, get.
  *
- * For commands that are done after a few files: a session of their own, no
- * state on disk, every call waits for its end. Names go through net/names as
- * in a plain folder. A name that is taken is replaced by id and tag, never
- * blindly; what was sent and what came is compared by size and quickXorHash.
- * Waits a minute for a network that is not there, ten for a service that asks
- * to wait. SIGINT, SIGTERM and SIGHUP end a transfer in order (-EINTR).
+ * For commands that are done after a few files: a session of their own, every
+ * call waits for its end. How names and bytes look on the server is the codec's
+ * matter (fs/codec.h), for vaults and plain folders alike. On this disk nothing
+ * changes, but for what a vault's members remember (fs/membership.h).
+ *
+ * A name that is taken is replaced by id and tag, never blindly; what was sent
+ * and what came is compared by size and quickXorHash, or by the tag of each
+ * chunk. Waits a minute for a network that is not there, ten for a service that
+ * asks to wait. SIGINT, SIGTERM and SIGHUP end a transfer in order (-EINTR).
  * Threads: one, which must not be the network's. Errors: 0 or -Exxx with one
  * line for people in `why` (DIRECT_WHY bytes). */
 #ifndef NMB_DIRECT_H
@@ -14,19 +17,27 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "fs/item.h"
+#include "fs/node.h"
 
+struct codec;
 struct config;
+struct direct_vault;
 struct keystore;
 struct session;
 
-#define DIRECT_WHY 1024
+#define DIRECT_WHY  1024
+#define DIRECT_PATH 4096
 
 struct direct {
 	struct session *session;
 	const struct config *config;
-	bool business; /* the stricter rules for names */
+	struct codec *plain; /* how the configured folder is called */
+	struct codec *codec; /* what is in it; NULL before direct_enter() */
+	struct direct_vault *vault; /* NULL: a plain folder */
+	char folder_id[NODE_ID_MAX + 1];
 	char *why;
 };
 
@@ -37,43 +48,62 @@ int direct_open(const struct config *cfg, struct keystore *k,
                 struct direct *out, char *why);
 void direct_close(struct direct *d);
 
-/* Where `path` lies: below the configured folder, its parts separated by '/'.
- * `make`: folders on the way are made. *out_name: the last part as it is
- * called there. -ENOENT: a folder is not there. */
+/* The id of the configured folder; `make`: folders on the way are made.
+ * -ENOENT: one is not there. */
+int direct_folder(struct direct *d, bool make, char out_id[NODE_ID_MAX + 1]);
+
+/* Enters the configured folder: as a member of its vault, or, if the config
+ * says so, as a plain folder. `make`: one is made where there is none, as by a
+ * first mount. Errors: also those of vault_setup_newest(). All calls below come
+ * after this one; direct_look_id() and direct_get() also if a plain folder was
+ * not there (-ENOENT, and `codec` is set). */
+int direct_enter(struct direct *d, bool make);
+
+/* Where `path` lies in it, its parts separated by '/'. `make`: as above.
+ * -ENOENT: a folder is not there. */
 struct direct_place {
 	char parent_id[NODE_ID_MAX + 1];
-	char name[NODE_REMOTE_MAX + 1];
+	char name[NODE_NAME_MAX + 1]; /* as it is called here */
+	char path[DIRECT_PATH];       /* the same with the way to it */
 };
 int direct_find(struct direct *d, const char *path, bool make,
                 struct direct_place *out);
 
-/* The id of the configured folder itself; `make` as above. */
-int direct_folder(struct direct *d, bool make, char out_id[NODE_ID_MAX + 1]);
+/* What is there. */
+struct direct_file {
+	struct item item;
+	struct node node; /* what its name says: name, type, mode, mtime */
+};
 
 /* What has that name; -ENOENT: nothing; -EEXIST: something of a name that the
- * service holds equal to it. */
+ * service holds equal to it. Of several (in a vault) the one that mounts show
+ * under it. */
 int direct_look(struct direct *d, const struct direct_place *at,
-                struct item *out);
+                struct direct_file *out);
 
-/* -ENOENT: no such id. */
-int direct_look_id(struct direct *d, const char *id, struct item *out);
+/* -ENOENT: no such id. A name that does not open is shown as it is. */
+int direct_look_id(struct direct *d, const char *id, struct direct_file *out);
 
 /* Progress of a transfer; from the calling thread. */
 typedef void direct_progress_fn(void *arg, uint64_t done, uint64_t total);
 
-/* Sends all of a regular file, from its beginning, with its mtime. -ESTALE:
- * somebody else changed what has the name meanwhile: nothing was replaced;
- * -EBUSY: the file changes while it is read; -EBADMSG: the service has other
- * bytes than were sent. */
+/* Sends all of a regular file, from its beginning, with its mtime and, as far
+ * as the folder keeps it, its mode without `mask`. -ESTALE: somebody else
+ * changed what has the name meanwhile: nothing was replaced; -EBUSY: the file
+ * changes while it is read; -EBADMSG: the service has other bytes than were
+ * sent. */
 int direct_put(struct direct *d, const struct direct_place *at, int fd,
-               direct_progress_fn *progress, void *arg, struct item *out);
+               mode_t mask, direct_progress_fn *progress, void *arg,
+               struct item *out);
 
 /* Writes the content of an item in order; 0 or -Exxx. */
 typedef int direct_sink_fn(void *arg, const void *data, size_t len);
 
-/* -ESTALE: it was replaced meanwhile; -EBADMSG: other bytes came than the
- * service has by its own hash (the sink got them already). */
-int direct_get(struct direct *d, const struct item *it, direct_sink_fn *sink,
-               void *sink_arg, direct_progress_fn *progress, void *arg);
+/* -ESTALE: it was replaced meanwhile; -EBADMSG: damaged, or older than what is
+ * known here, or other bytes came than the service has by its own hash (the
+ * sink may have got a part by then). */
+int direct_get(struct direct *d, const struct direct_file *f,
+               direct_sink_fn *sink, void *sink_arg,
+               direct_progress_fn *progress, void *arg);
 
 #endif

@@ -13,7 +13,8 @@
 #include "net/work.h"
 
 /* One attempt: an upload session, or a single request for empty content, which
- * can't go through one (facts 5.6). */
+ * can't go through one (facts 5.6), and for small content whose mtime is not
+ * the item's. */
 
 #define LOOK_MS 200
 
@@ -77,7 +78,7 @@ static void wait_for_end(struct outgoing *o, struct upload *u)
 			break;
 		lock_drop(&o->lock, LOCK_LEAF);
 		if (p->progress)
-			p->progress(p->arg, upload_sent(u), p->size);
+			p->progress(p->arg, upload_sent(u), p->sealed);
 		if (interrupt_seen() && !canceled) {
 			upload_cancel(u);
 			canceled = true;
@@ -94,12 +95,13 @@ static void wait_for_end(struct outgoing *o, struct upload *u)
 static int run_session(struct outgoing *o, struct work *work)
 {
 	struct put *p = o->p;
+	const struct codec_ops *ops = p->d->codec->ops;
 	struct upload_spec spec = {
 		.graph = p->d->session->graph,
 		.work = work,
 		.defer_commit = o->defer,
-		.total = p->size,
-		.mtime_ns = p->mtime_ns,
+		.total = p->sealed,
+		.mtime_ns = ops->times_in_item ? p->mtime_ns : 0,
 		.prio = HTTP_PRIO_USER,
 		.read = on_read,
 		.note = on_note,
@@ -109,12 +111,12 @@ static int run_session(struct outgoing *o, struct work *work)
 	struct upload *u;
 	int rc;
 
-	if (p->base.id[0]) {
-		spec.item_id = p->base.id;
-		spec.etag = o->defer ? NULL : p->base.etag;
+	if (p->base.item.id[0]) {
+		spec.item_id = p->base.item.id;
+		spec.etag = o->defer ? NULL : p->base.item.etag;
 	} else {
 		spec.parent_id = p->at->parent_id;
-		spec.name = p->at->name;
+		spec.name = p->name;
 	}
 	rc = upload_start(&spec, &u);
 	if (rc < 0)
@@ -154,10 +156,10 @@ static int commit(struct outgoing *o)
 {
 	struct put *p = o->p;
 	struct committing c = { .rc = 0 };
-	struct item now;
+	struct direct_file now;
 	int rc = direct_look(p->d, p->at, &now);
 
-	if (rc == 0 && !put_is_base(p, &now))
+	if (rc == 0 && !put_is_base(p, &now.item))
 		rc = -ESTALE;
 	if (rc < 0)
 		return rc == -ENOENT ? -ESTALE : rc;
@@ -165,7 +167,8 @@ static int commit(struct outgoing *o)
 	pthread_mutex_init(&c.lock, NULL);
 	lock_cond_init(&c.over);
 	rc = upload_commit(p->d->session->graph, o->url, p->at->parent_id,
-	                   p->at->name, true, now.etag, on_committed, &c);
+	                   now.item.name, true, now.item.etag, on_committed,
+	                   &c);
 	if (rc == 0) {
 		lock_take(&c.lock, LOCK_LEAF);
 		while (!c.ended)
@@ -192,7 +195,7 @@ static int send_session(struct put *p, struct direct_answer *out)
 		return rc;
 	}
 	o->p = p;
-	o->defer = p->moved >= 1 && p->base.id[0];
+	o->defer = p->moved >= 1 && p->base.item.id[0];
 	pthread_mutex_init(&o->lock, NULL);
 	lock_cond_init(&o->over);
 	rc = run_session(o, work);
@@ -213,23 +216,30 @@ static int send_session(struct put *p, struct direct_answer *out)
 	return rc;
 }
 
-static int send_empty(struct put *p, struct direct_answer *out)
+static int send_small(struct put *p, struct direct_answer *out)
 {
-	struct graph_prepared call = { .c = { .prio = HTTP_PRIO_USER,
-		                              .patience_ms = 60000 } };
+	struct graph_prepared call = direct_call();
 	struct graph *g = p->d->session->graph;
-	int rc;
+	size_t len = (size_t)p->sealed;
+	char *data = malloc(len ? len : 1);
+	int rc = data ? put_read(p, data, len, 0) : -ENOMEM;
 
-	if (p->base.id[0])
-		rc = graph_prepare_put(g, p->base.id, p->base.etag, "", 0,
-		                       &call);
-	else
-		rc = graph_prepare_put_new(g, p->at->parent_id, p->at->name, "",
-		                           0, &call);
-	return rc < 0 ? rc : direct_ask(p->d, &call, p->at->name, out);
+	if (rc == 0 && p->base.item.id[0])
+		rc = graph_prepare_put(g, p->base.item.id, p->base.item.etag,
+		                       data, len, &call);
+	else if (rc == 0)
+		rc = graph_prepare_put_new(g, p->at->parent_id, p->name, data,
+		                           len, &call);
+	if (rc == 0)
+		rc = direct_ask(p->d, &call, p->at->name, out);
+	free(data);
+	return rc;
 }
 
 int put_send(struct put *p, struct direct_answer *out)
 {
-	return p->size ? send_session(p, out) : send_empty(p, out);
+	const struct codec_ops *ops = p->d->codec->ops;
+	uint64_t small = ops->times_in_item ? 0 : ops->small_max;
+
+	return p->sealed > small ? send_session(p, out) : send_small(p, out);
 }

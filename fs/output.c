@@ -50,7 +50,7 @@ static int set_mode(const struct output *o)
 	struct stat st;
 
 	if (stat(o->target, &st) < 0)
-		st.st_mode = 0666 & ~o->umask;
+		st.st_mode = o->mode;
 	return fchmod(o->fd, st.st_mode & 07777) < 0 ? -errno : 0;
 }
 
@@ -79,13 +79,13 @@ static int open_special(struct output *o)
 	return o->fd < 0 ? -errno : 0;
 }
 
-int output_open(const char *path, const char *name, mode_t mask,
+int output_open(const char *path, const char *name, mode_t mode,
                 struct output *out)
 {
 	struct stat st;
 	int rc;
 
-	*out = (struct output){ .fd = STDOUT_FILENO, .umask = mask };
+	*out = (struct output){ .fd = STDOUT_FILENO, .mode = mode };
 	if (!strcmp(path, "-"))
 		return 0;
 	rc = settle_target(out, path, name);

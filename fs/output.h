@@ -14,16 +14,16 @@
 
 struct output {
 	int fd;
-	mode_t umask;
+	mode_t mode; /* of a new file */
 	bool close, replace;
 	char target[PATH_MAX];
 	char temporary[PATH_MAX]; /* "": written as it comes */
 };
 
-/* A new file gets 0666 without `mask`. `path` "-": standard output. A
- * directory: `name` in it, which must not be
- * there yet (-EEXIST); anything else is replaced. */
-int output_open(const char *path, const char *name, mode_t mask,
+/* A new file gets `mode`. `path` "-": standard output. A directory: `name` in
+ * it, which must not be there yet (-EEXIST); anything else is replaced, and
+ * keeps its mode. */
+int output_open(const char *path, const char *name, mode_t mode,
                 struct output *out);
 
 int output_write(void *output, const void *data, size_t len);

@@ -24,8 +24,8 @@ _Static_assert(MEMBERSHIP_WHY >= VAULT_STORE_WHY, "one line for both");
 struct setup {
 	const struct config *cfg;
 	struct membership *m;
-	struct direct direct;
 	struct vault_store *store;
+	bool make; /* a vault where there is none */
 	char *why;
 };
 
@@ -183,6 +183,12 @@ static int make_new(struct setup *s)
 	enum name_text text;
 	int rc = 0;
 
+	if (!s->make) {
+		snprintf(s->why, MEMBERSHIP_WHY,
+		         "the folder \"%s\" is no vault yet",
+		         config_text(s->cfg, CONFIG_FOLDER));
+		return -ENOENT;
+	}
 	if (membership_pin(s->m)) {
 		snprintf(s->why, MEMBERSHIP_WHY,
 		         "the vault that this profile belongs to is not in "
@@ -236,33 +242,52 @@ static int look(struct setup *s)
 	return -EINVAL;
 }
 
-static int ask_drive(struct setup *s, struct keystore *k)
+int vault_setup_newest(struct direct *d, bool make, struct membership *m,
+                       struct vault_store **out_store, char *why)
 {
+	struct setup s = { .cfg = d->config, .m = m, .make = make, .why = why };
 	char id[NODE_ID_MAX + 1];
-	int rc = direct_open(s->cfg, k, &s->direct, s->why);
+	int rc = direct_folder(d, make, id);
+
+	if (rc == 0)
+		rc = vault_store_new(d->session->graph, id, PATIENCE_MS,
+		                     &s.store);
+	if (rc == 0)
+		rc = look(&s);
+	if (rc == 0)
+		*out_store = s.store;
+	else
+		vault_store_free(s.store);
+	if (rc < 0 && !why[0])
+		snprintf(why, MEMBERSHIP_WHY, "the vault: %s",
+		         vault_strerror(rc));
+	return rc;
+}
+
+static int ask_drive(const struct config *cfg, struct keystore *k,
+                     struct membership *m, char *why)
+{
+	struct vault_store *store;
+	struct direct d;
+	int rc = direct_open(cfg, k, &d, why);
 
 	if (rc < 0)
 		return rc;
-	rc = direct_folder(&s->direct, true, id);
+	rc = vault_setup_newest(&d, true, m, &store, why);
 	if (rc == 0)
-		rc = vault_store_new(s->direct.session->graph, id, PATIENCE_MS,
-		                     &s->store);
-	if (rc == 0)
-		rc = look(s);
-	vault_store_free(s->store);
-	direct_close(&s->direct);
+		vault_store_free(store);
+	direct_close(&d);
 	return rc;
 }
 
 int vault_setup(const struct config *cfg, struct keystore *k,
                 struct membership *m, char *why)
 {
-	struct setup s = { .cfg = cfg, .m = m, .why = why };
 	int rc = membership_load(m, why);
 
 	if (rc == -ENOENT) {
 		why[0] = '\0';
-		rc = ask_drive(&s, k);
+		rc = ask_drive(cfg, k, m, why);
 	}
 	if (rc < 0 && !why[0])
 		snprintf(why, MEMBERSHIP_WHY, "the vault: %s",

@@ -6,9 +6,13 @@
 #ifndef NMB_VAULT_SETUP_H
 #define NMB_VAULT_SETUP_H
 
+#include <stdbool.h>
+
 struct config;
+struct direct;
 struct keystore;
 struct membership;
+struct vault_store;
 
 /* Fills m->slot. EXIT_OK; EXIT_NO_MEMBER: the vault's members don't count this
  * machine, standard error says how to be added; EXIT_NO_TERMINAL: a new vault
@@ -21,6 +25,13 @@ int vault_setup(const struct config *cfg, struct keystore *k,
  * for which its identity is made. VAULT_STORE_NOT_MEMBER; another -Exxx. */
 int vault_setup_no_member(const struct config *cfg, struct membership *m,
                           char *why);
+
+/* The same over an open session, and always from the drive. `make`: a vault
+ * where there is none, as above; else that is -ENOENT. *out_store: of the
+ * folder, with the mark of what was read. 0 or -Exxx, see
+ * vault_setup_exit_status(). */
+int vault_setup_newest(struct direct *d, bool make, struct membership *m,
+                       struct vault_store **out_store, char *why);
 
 /* This device's label: as configured, or the host's name; `out` takes
  * DESCRIPTOR_LABEL_MAX + 1 bytes. */

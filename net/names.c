@@ -209,25 +209,35 @@ int names_to_remote(const char *plain, char *out, size_t size)
 	return 0;
 }
 
-int names_next_part(const char **path, char *out, size_t size)
+int names_next_plain(const char **path, char *out, size_t size)
 {
 	const char *part = *path + strspn(*path, "/");
 	size_t len = strcspn(part, "/");
-	char plain[MAX_PLAIN_BYTES + 1];
-	int rc;
 
 	if (!len)
 		return 0;
-	if (len >= sizeof(plain))
+	if (len > MAX_PLAIN_BYTES || len >= size)
 		return -ENAMETOOLONG;
-	memcpy(plain, part, len);
-	plain[len] = '\0';
-	if (!strcmp(plain, ".") || !strcmp(plain, ".."))
+	if (!strncmp(part, "..", len) && len <= 2) /* "." too */
 		return -EINVAL;
+	memcpy(out, part, len);
+	out[len] = '\0';
+	*path = part + len;
+	return 1;
+}
+
+int names_next_part(const char **path, char *out, size_t size)
+{
+	char plain[MAX_PLAIN_BYTES + 1];
+	const char *rest = *path;
+	int rc = names_next_plain(&rest, plain, sizeof(plain));
+
+	if (rc <= 0)
+		return rc;
 	rc = names_to_remote(plain, out, size);
 	if (rc < 0)
 		return rc;
-	*path = part + len;
+	*path = rest;
 	return 1;
 }
 

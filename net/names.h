@@ -16,8 +16,10 @@
  * `size` bytes here; 1,024 always fit what the service takes). */
 int names_to_remote(const char *plain, char *out, size_t size);
 
-/* The next part of a path "a/b" as names_to_remote() has it; *path moves behind
- * it. 1; 0: there is none; -EINVAL: "." or ".."; -ENAMETOOLONG. */
+/* The next part of a path "a/b", as it is and as names_to_remote() has it;
+ * *path moves behind it. 1; 0: there is none; -EINVAL: "." or "..";
+ * -ENAMETOOLONG (255 bytes of the plain one). */
+int names_next_plain(const char **path, char *out, size_t size);
 int names_next_part(const char **path, char *out, size_t size);
 
 /* Remote to plain. 0; -EINVAL if the result could not be a name here ("",
