@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "auth/tokens.h"
 #include "fs/attempt.h"
 #include "fs/cfile.h"
 #include "fs/config.h"
@@ -14,6 +15,7 @@
 #include "fs/nmb.h"
 #include "fs/node.h"
 #include "fs/plan.h"
+#include "fs/session.h"
 #include "fs/space.h"
 #include "fs/store.h"
 #include "net/clock.h"
@@ -123,6 +125,18 @@ static void add_quota(cJSON *o, const struct engine_status *s)
 	add_bytes(q, "remaining", s->quota_remaining);
 }
 
+/* Signed out, what a person must do comes before what it led to. */
+static void add_last_error(struct nmb *nmb, cJSON *o,
+                           const struct engine_status *s)
+{
+	char trouble[512] = "";
+
+	if (s->state == ENGINE_SIGNED_OUT)
+		tokens_get_trouble(nmb->session->tokens, trouble,
+		                   sizeof(trouble));
+	add_text(o, "last_error", trouble[0] ? trouble : s->last_error);
+}
+
 cJSON *control_status(struct nmb *nmb)
 {
 	cJSON *o = cJSON_CreateObject();
@@ -148,7 +162,7 @@ cJSON *control_status(struct nmb *nmb)
 	cJSON_AddNumberToObject(o, "cache_size", (double)budget);
 	add_quota(o, &s);
 	add_time(o, "throttled_until", throttled);
-	add_text(o, "last_error", s.last_error);
+	add_last_error(nmb, o, &s);
 	add_time(o, "last_sync", s.last_sync_ns);
 	cJSON_AddBoolToObject(o, "listed", s.listed);
 	add_text(o, "mountpoint", nmb->mountpoint);
