@@ -26,6 +26,8 @@ static const char auth_usage[] =
 	"                      us-gov, us-dod, china\n"
 	"  --client-id ID      of your app registration\n"
 	"  --profile NAME      each has a sign-in of its own\n"
+	"  --keystore PLACE    where it is kept: secret-service, sealed, file,\n"
+	"                      command (see `nmbackupfs keystore --help`)\n"
 	"\n"
 	"Exit status: 0 signed in; 2 no client id, or the app registration\n"
 	"is wrong; 3 refused, or not the account of this profile; 1 else.\n";
