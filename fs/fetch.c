@@ -530,6 +530,34 @@ static void arm_tick_locked(struct fetch *f)
 	}
 }
 
+static void note_late_locked(struct fetch *f, const struct stream *s,
+                             const struct fetch_wait *w, int64_t now_ms)
+{
+	f->late[f->nlate++ % FETCH_LATE] =
+		(struct late){ s->base.cid, w->first, w->last, now_ms };
+}
+
+static bool is_late_locked(const struct fetch *f, uint64_t cid,
+                           const struct fetch_wait *w, int64_t now_ms)
+{
+	for (size_t i = 0; i < FETCH_LATE; i++) {
+		const struct late *l = &f->late[i];
+
+		if (l->ms && l->cid == cid && l->first <= w->last &&
+		    l->last >= w->first && now_ms - l->ms < FETCH_LATE_MS)
+			return true;
+	}
+	return false;
+}
+
+void fetch_forget_late_locked(struct fetch *f, uint64_t cid)
+{
+	for (size_t i = 0; i < FETCH_LATE; i++) {
+		if (f->late[i].cid == cid)
+			f->late[i].ms = 0;
+	}
+}
+
 static struct fetch_wait *take_expired_locked(struct fetch *f, int64_t now_ms)
 {
 	struct fetch_wait *done = NULL;
@@ -548,6 +576,8 @@ static struct fetch_wait *take_expired_locked(struct fetch *f, int64_t now_ms)
 			w->next = done;
 			done = w;
 			late = true;
+			if (now_ms != INT64_MAX)
+				note_late_locked(f, s, w, now_ms);
 		}
 		if (late && now_ms != INT64_MAX)
 			fetch_drop_stuck_locked(s, now_ms);
@@ -675,7 +705,12 @@ int fetch_want(struct fetch *f, struct content *c, uint64_t off, size_t len,
 	w->wake = wake;
 	w->arg = arg;
 	lock_take(&f->lock, LOCK_LEAF);
-	rc = f->stop ? -ECANCELED : get_stream_locked(f, c, &s);
+	if (f->stop)
+		rc = -ECANCELED;
+	else if (is_late_locked(f, content_cid(c), w, clock_mono_ms()))
+		rc = -EIO;
+	else
+		rc = get_stream_locked(f, c, &s);
 	if (rc < 0) {
 		lock_drop(&f->lock, LOCK_LEAF);
 		free(w);

@@ -59,7 +59,8 @@ typedef void fetch_wake_fn(void *arg, int rc);
 
 /* Wants plaintext [off, off + len) of `c`; comes back exactly once through
  * `wake`, at the latest after `deadline_ms` from now with -ETIMEDOUT (the
- * fetch goes on). `sequential`: the handle's guess, widens the window. */
+ * fetch goes on). -EIO at once: somebody has just waited in vain for the same.
+ * `sequential`: the handle's guess, widens the window. */
 int fetch_want(struct fetch *f, struct content *c, uint64_t off, size_t len,
                bool sequential, int64_t deadline_ms, fetch_wake_fn *wake,
                void *arg);

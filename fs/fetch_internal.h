@@ -28,6 +28,8 @@ struct download_range;
 #define FETCH_STUCK_MS   1000 /* without a byte, after a deadline */
 #define FETCH_PIECES     96u  /* chunks between network and disk */
 #define FETCH_SEARCHES   3u   /* for a base, of one stream */
+#define FETCH_LATE       64u  /* vain waits remembered... */
+#define FETCH_LATE_MS    500  /* ...for so long */
 
 struct fetch_wait {
 	struct fetch_wait *next;
@@ -68,7 +70,7 @@ struct stream {
 	unsigned nranges;
 	uint64_t window, ahead; /* chunks; read-ahead goes up to `ahead` */
 	uint64_t seq;           /* the chunk a sequential reader asks next */
-	bool hydrate, whole; /* all of it shall be here; is here */
+	bool hydrate, whole;    /* all of it shall be here; is here */
 	struct hydrate_wait *hydrate_waits;
 	bool pumping, again;
 	int rc;                    /* the stream is over with that */
@@ -91,6 +93,14 @@ struct hydrate_wait {
 	void *arg;
 };
 
+/* Somebody waited a whole deadline for these chunks in vain. The kernel asks
+ * for a page once for its read-ahead, once more for the page, and then for
+ * each of those who queued up behind: they would wait one after the other. */
+struct late {
+	uint64_t cid, first, last;
+	int64_t ms; /* 0: nothing */
+};
+
 struct fetch {
 	struct fetch_options opt;
 	pthread_mutex_t lock; /* LOCK_LEAF */
@@ -100,6 +110,8 @@ struct fetch {
 	unsigned pieces;
 	bool stop, ticking;
 	unsigned timers;
+	struct late late[FETCH_LATE];
+	unsigned nlate; /* counts on */
 	uint64_t bytes;
 };
 
@@ -112,6 +124,9 @@ int fetch_start_range(struct stream *s, uint64_t first, uint64_t end,
                       enum http_prio prio);
 int fetch_start_meta(struct stream *s, uint64_t off, uint64_t len,
                      enum http_prio prio);
+
+/* A chunk of that content came: who asks may wait again. */
+void fetch_forget_late_locked(struct fetch *f, uint64_t cid);
 
 /* Ends requests of the stream that stand still: somebody waited for them in
  * vain, and the next one gets a new connection. */

@@ -92,6 +92,8 @@ static void work_chunk(void *arg)
 	lock_take(&f->lock, LOCK_LEAF);
 	f->pieces--;
 	r->pieces--;
+	if (rc == 0)
+		fetch_forget_late_locked(f, s->base.cid);
 	/* Whoever was held up because too much was on its way goes on; the
 	 * request lives as long as `req` is set, which its end takes our lock
 	 * for. */
