@@ -221,7 +221,7 @@ static int make_folder(struct direct *d, const struct codec *c,
 {
 	struct graph_prepared p = direct_call();
 	char remote[NODE_REMOTE_MAX + 1];
-	struct direct_answer a;
+	struct direct_answer a = { .look = false };
 	const char *why;
 	int rc;
 

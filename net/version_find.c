@@ -194,10 +194,10 @@ int version_find_start(struct graph *g, const char *item_id, uint64_t size,
 	struct graph_prepared p = { .c = { .patience_ms = -1,
 		                           .prio = HTTP_PRIO_META,
 		                           .done = looked } };
-	int rc = v ? 0 : -ENOMEM;
+	int rc;
 
-	if (rc < 0)
-		return rc;
+	if (!v)
+		return -ENOMEM;
 	v->g = g;
 	v->size = size;
 	memcpy(v->hash, hash, sizeof(v->hash));
