@@ -50,7 +50,7 @@ static int drop_row(struct contents *cs, uint64_t cid, uint64_t *out_prev)
 		rc = -EBUSY;
 	if (rc == 0)
 		rc = cfile_delete(db, cid);
-	rc = rc < 0 ? store_rollback(cs->store, rc) : store_commit(cs->store);
+	rc = store_end(cs->store, rc);
 	if (rc == 0) {
 		content_usage_change(cs, &row, NULL);
 		*out_prev = row.prev;
@@ -176,7 +176,7 @@ static int evict_row(struct contents *cs, uint64_t cid)
 	gone.flags = CFILE_GONE;
 	if (rc == 0)
 		rc = cfile_update(db, &gone);
-	rc = rc < 0 ? store_rollback(cs->store, rc) : store_commit(cs->store);
+	rc = store_end(cs->store, rc);
 	if (rc == 0)
 		content_usage_change(cs, &row, &gone);
 	return rc;

@@ -281,7 +281,7 @@ int contents_recover(struct contents *cs, bool rebooted,
 	if (rc < 0)
 		return rc;
 	rc = decide(&r, rebooted);
-	rc = rc < 0 ? store_rollback(cs->store, rc) : store_commit(cs->store);
+	rc = store_end(cs->store, rc);
 	if (rc == 0 && rebooted)
 		rc = store_sync(cs->store);
 	if (rc == 0 && rebooted)

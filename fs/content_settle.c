@@ -83,8 +83,7 @@ int content_transact_locked(struct content *c, content_edit_fn *edit, void *arg)
 	if (rc < 0)
 		return rc;
 	rc = edit_rows_locked(c, db, edit, arg);
-	rc = rc < 0 ? store_rollback(c->cs->store, rc)
-	            : store_commit(c->cs->store);
+	rc = store_end(c->cs->store, rc);
 	if (rc < 0) {
 		c->row = before;
 		return rc;

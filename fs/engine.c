@@ -537,8 +537,7 @@ static int forget_plans(struct engine *e)
 		rc = store_set_text(db, "delta_link", "");
 	if (rc == 0)
 		rc = store_note_rollback(db);
-	return rc < 0 ? store_rollback(e->opt.store, rc)
-	              : store_commit(e->opt.store);
+	return store_end(e->opt.store, rc);
 }
 
 static int init_parts(struct engine *e)

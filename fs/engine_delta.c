@@ -173,8 +173,7 @@ static int set_state(struct engine *e, int64_t state, const char *link)
 		rc = store_set_text(db, "delta_link", link);
 	if (rc == 0 && state == DELTA_ANEW)
 		rc = listed_clear(db);
-	return rc < 0 ? store_rollback(e->opt.store, rc)
-	              : store_commit(e->opt.store);
+	return store_end(e->opt.store, rc);
 }
 
 /* What a full enumeration did not bring is asked for one by one: absence is
@@ -213,8 +212,7 @@ static int edit_round_done(struct engine *e, bool full)
 		            DB_NONE);
 	if (rc == 0 && full)
 		rc = listed_clear(db);
-	return rc < 0 ? store_rollback(e->opt.store, rc)
-	              : store_commit(e->opt.store);
+	return store_end(e->opt.store, rc);
 }
 
 static void round_ends(struct engine *e, struct job *j)
@@ -353,8 +351,7 @@ static int begin_round(struct engine *e)
 	rc = store_get_int(db, "delta_state", DELTA_ANEW, &state);
 	if (rc == 0)
 		rc = store_set_int(db, "round", e->round + 1);
-	rc = rc < 0 ? store_rollback(e->opt.store, rc)
-	            : store_commit(e->opt.store);
+	rc = store_end(e->opt.store, rc);
 	if (rc < 0)
 		return rc;
 	lock_take(&e->lock, LOCK_LEAF);

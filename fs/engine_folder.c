@@ -69,8 +69,7 @@ static int edit_root(struct engine *e, const struct item *it)
 		rc = node_update(db, n);
 	}
 	free(n);
-	return rc < 0 ? store_rollback(e->opt.store, rc)
-	              : store_commit(e->opt.store);
+	return store_end(e->opt.store, rc);
 }
 
 static void folder_found(struct engine *e, struct job *j)
@@ -200,8 +199,7 @@ static int note_drive(struct engine *e, const struct graph_drive *d)
 		rc = store_set_text(db, "drive_id", d->id);
 	if (rc == 0)
 		rc = store_set_text(db, "drive_type", d->type ? d->type : "");
-	rc = rc < 0 ? store_rollback(e->opt.store, rc)
-	            : store_commit(e->opt.store);
+	rc = store_end(e->opt.store, rc);
 	if (rc < 0)
 		return rc;
 	e->gather.personal = d->type && !strcmp(d->type, "personal");

@@ -48,8 +48,7 @@ static int note_bond(struct engine *e, const struct job *j,
 	if (rc < 0)
 		return rc;
 	rc = bond_put(db, j->item_id, b);
-	return rc < 0 ? store_rollback(e->opt.store, rc)
-	              : store_commit(e->opt.store);
+	return store_end(e->opt.store, rc);
 }
 
 /* What is there is no file of this vault, or damaged: it is replaced all the

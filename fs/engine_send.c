@@ -319,7 +319,7 @@ static int in_transaction(struct store *s, int (*edit)(struct db *, void *),
 	if (rc < 0)
 		return rc;
 	rc = edit(db, arg);
-	rc = rc < 0 ? store_rollback(s, rc) : store_commit(s);
+	rc = store_end(s, rc);
 	return rc == 0 && sync ? store_sync(s) : rc;
 }
 

@@ -363,8 +363,7 @@ static void step_root(struct engine *e, struct todo_entry *t)
 	rc = store_begin(e->opt.store, &db);
 	if (rc == 0) {
 		rc = node_set_flags(db, NODE_ROOT, 0, NODE_DIRTY);
-		rc = rc < 0 ? store_rollback(e->opt.store, rc)
-		            : store_commit(e->opt.store);
+		rc = store_end(e->opt.store, rc);
 	}
 	if (rc == 0)
 		done_with(e, t);

@@ -217,8 +217,7 @@ static int note_bond(struct stream *s)
 	if (rc < 0)
 		return rc;
 	rc = bond_put(db, s->base.base_id, &now);
-	return rc < 0 ? store_rollback(f->opt.store, rc)
-	              : store_commit(f->opt.store);
+	return store_end(f->opt.store, rc);
 }
 
 /* Chunks that came with the header and the end need not be asked for again. */

@@ -138,10 +138,7 @@ static void on_broken(void *arg, uint64_t ino, int rc, const char *why)
 	if (ret < 0)
 		return;
 	ret = node_set_blocked(db, ino, rc, why);
-	if (ret < 0)
-		store_rollback(nmb->store, ret);
-	else
-		store_commit(nmb->store);
+	store_end(nmb->store, ret);
 }
 
 static int on_room(void *arg, uint64_t bytes)
@@ -233,7 +230,7 @@ static int open_codec(struct mount *m, char *why, size_t size)
 	rc = check_kind(nmb, db, why, size);
 	if (rc == 0)
 		rc = store_get_text(db, "drive_type", type, sizeof(type));
-	rc = rc < 0 ? store_rollback(nmb->store, rc) : store_commit(nmb->store);
+	rc = store_end(nmb->store, rc);
 	if (rc < 0)
 		return rc;
 	if (nmb->membership)

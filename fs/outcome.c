@@ -289,7 +289,7 @@ int outcome_sent(const struct outcome *o, const struct attempt *a,
 	if (rc < 0)
 		return rc;
 	rc = note_sent(&s, db, NULL);
-	return rc < 0 ? store_rollback(o->store, rc) : store_commit(o->store);
+	return store_end(o->store, rc);
 }
 
 int outcome_not_sent(const struct outcome *o, uint64_t aid)
@@ -300,7 +300,7 @@ int outcome_not_sent(const struct outcome *o, uint64_t aid)
 	if (rc < 0)
 		return rc;
 	rc = attempt_delete(db, aid);
-	return rc < 0 ? store_rollback(o->store, rc) : store_commit(o->store);
+	return store_end(o->store, rc);
 }
 
 /* ---- places -------------------------------------------------------------- */
@@ -448,7 +448,7 @@ int outcome_blocked(const struct outcome *o, uint64_t ino, int rc,
 	if (ret < 0)
 		return ret;
 	ret = node_set_blocked(db, ino, rc, why);
-	return ret < 0 ? store_rollback(o->store, ret) : store_commit(o->store);
+	return store_end(o->store, ret);
 }
 
 int outcome_unblocked(const struct outcome *o, uint64_t ino)

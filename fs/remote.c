@@ -181,7 +181,7 @@ int remote_take_looked(struct remote *r, const struct item *item)
 	if (rc < 0)
 		return rc;
 	rc = seen_put(db, item, r->round + 1);
-	rc = rc < 0 ? store_rollback(r->store, rc) : store_commit(r->store);
+	rc = store_end(r->store, rc);
 	return rc < 0 ? rc : -EAGAIN;
 }
 
@@ -291,7 +291,7 @@ static int forget_seen(struct remote *r, const char *id)
 	if (rc < 0)
 		return rc;
 	rc = seen_delete(db, id);
-	return rc < 0 ? store_rollback(r->store, rc) : store_commit(r->store);
+	return store_end(r->store, rc);
 }
 
 static int settle_item(struct settle *s, const struct item *it, int64_t round)
@@ -411,7 +411,7 @@ static int drop_strangers(struct remote *r)
 	            " s_id=seen.parent_id) UNION SELECT seen.id FROM seen JOIN"
 	            " ours ON seen.parent_id=ours.id) SELECT id FROM ours)",
 	            DB_ARGS(DB_INT(r->round)));
-	return rc < 0 ? store_rollback(r->store, rc) : store_commit(r->store);
+	return store_end(r->store, rc);
 }
 
 static bool is_alias_of(const struct remote *r, const struct node *n,

@@ -4,7 +4,7 @@
  *
  *	rc = store_begin(store, &db);
  *	... row calls on db ...
- *	rc = rc < 0 ? store_rollback(store, rc) : store_commit(store);
+ *	rc = store_end(store, rc);
  *
  * A commit survives the death of the program at once; it survives a power cut
  * after the next store_sync(), which is cheap to share: it is one fdatasync of
@@ -50,6 +50,12 @@ int store_commit(struct store *s);
 
 /* Undoes the transaction and returns `rc`, for tail calls. */
 int store_rollback(struct store *s, int rc);
+
+/* One of the two. Not in store.c: tests/sim stands before store_commit(). */
+static inline int store_end(struct store *s, int rc)
+{
+	return rc < 0 ? store_rollback(s, rc) : store_commit(s);
+}
 
 /* Makes every commit before this call survive a power cut. 0 or -EIO: then
  * nothing may be called durable any more (fsyncgate). */

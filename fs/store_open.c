@@ -137,7 +137,7 @@ static int migrate(struct store *s, struct store_found *found)
 	rc = bring_up(db, version);
 	if (rc == 0)
 		rc = store_set_int(db, "schema", STORE_SCHEMA);
-	return rc < 0 ? store_rollback(s, rc) : store_commit(s);
+	return store_end(s, rc);
 }
 
 static int read_boot_id(char *out, size_t size)
@@ -298,7 +298,7 @@ static int note_beside(struct store *s, const char *dir)
 	if (rc < 0)
 		return rc;
 	rc = store_set_int(db, "starting", 0);
-	return rc < 0 ? store_rollback(s, rc) : store_commit(s);
+	return store_end(s, rc);
 }
 
 /* Notes the new run in the database and beside it, and compares with what the
@@ -319,7 +319,7 @@ static int start_run(struct store *s, const char *dir,
 		judge(s, &last, boot, found);
 		rc = note_run(s, db, boot, found);
 	}
-	rc = rc < 0 ? store_rollback(s, rc) : store_commit(s);
+	rc = store_end(s, rc);
 	return rc == 0 && dir ? note_beside(s, dir) : rc;
 }
 
@@ -390,7 +390,7 @@ void store_close(struct store *s, bool clean)
 	if (clean && s->writer && store_begin(s, &db) == 0) {
 		int rc = store_set_int(db, "clean", 1);
 
-		rc = rc < 0 ? store_rollback(s, rc) : store_commit(s);
+		rc = store_end(s, rc);
 		if (rc == 0)
 			store_sync(s);
 	}

@@ -270,8 +270,7 @@ int tree_begin(struct tree *t, struct db **out_db)
 
 int tree_commit(struct tree *t, int rc)
 {
-	return rc < 0 ? store_rollback(t->opt.store, rc)
-	              : store_commit(t->opt.store);
+	return store_end(t->opt.store, rc);
 }
 
 int tree_end(struct tree *t, int rc)

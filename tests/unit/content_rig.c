@@ -119,8 +119,7 @@ static void insert(struct crig *r, struct node *n, struct cfile *remote)
 		n->cid = remote->cid;
 	if (rc == 0)
 		rc = node_insert(db, n, NULL);
-	CHECK_EQ(rc < 0 ? store_rollback(r->store, rc) : store_commit(r->store),
-	         0);
+	CHECK_EQ(store_end(r->store, rc), 0);
 }
 
 uint64_t crig_add_file(struct crig *r, const char *name, struct content **out_c)
@@ -170,8 +169,7 @@ void crig_update(struct crig *r, const struct node *n)
 
 	if (rc == 0)
 		rc = node_update(db, n);
-	CHECK_EQ(rc < 0 ? store_rollback(r->store, rc) : store_commit(r->store),
-	         0);
+	CHECK_EQ(store_end(r->store, rc), 0);
 }
 
 struct content *crig_get(struct crig *r, uint64_t ino)
@@ -195,8 +193,7 @@ struct content *crig_replace(struct crig *r, uint64_t ino)
 		rc = content_add_empty(r->cs, db, ino, n.gen, n.cid, &n.cid);
 	if (rc == 0)
 		rc = node_update(db, &n);
-	CHECK_EQ(rc < 0 ? store_rollback(r->store, rc) : store_commit(r->store),
-	         0);
+	CHECK_EQ(store_end(r->store, rc), 0);
 	CHECK_EQ(content_get(r->cs, n.cid, true, &c), 0);
 	return c;
 }

@@ -40,7 +40,7 @@ static int save(struct chunkmap *m)
 
 	if (rc == 0)
 		rc = chunkmap_save(m, db);
-	rc = rc < 0 ? store_rollback(store, rc) : store_commit(store);
+	rc = store_end(store, rc);
 	if (rc == 0)
 		chunkmap_saved(m);
 	return rc;

@@ -93,7 +93,7 @@ static int set_text(const char *key, const char *text)
 	if (rc < 0)
 		return rc;
 	rc = store_set_text(db, key, text);
-	return rc < 0 ? store_rollback(rig.store, rc) : store_commit(rig.store);
+	return store_end(rig.store, rc);
 }
 
 /* Adds to the database until not even a page has room. */

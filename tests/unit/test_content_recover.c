@@ -234,9 +234,7 @@ static void add_attempt(uint64_t ino, uint64_t gen)
 	rc = store_begin(rig.store, &db);
 	if (rc == 0)
 		rc = attempt_insert(db, a);
-	CHECK_EQ(rc < 0 ? store_rollback(rig.store, rc)
-	                : store_commit(rig.store),
-	         0);
+	CHECK_EQ(store_end(rig.store, rc), 0);
 	attempt_free(a);
 }
 

@@ -207,7 +207,7 @@ static void make_absent(uint64_t ino)
 	n.cid = row.cid;
 	if (rc == 0)
 		rc = node_update(db, &n);
-	rc = rc < 0 ? store_rollback(rig.store, rc) : store_commit(rig.store);
+	rc = store_end(rig.store, rc);
 	MUST(rc == 0 || rc == -EEXIST);
 }
 

@@ -120,7 +120,7 @@ static int save(struct store *s, struct extents *e)
 
 	if (rc == 0)
 		rc = extents_save(e, db, 5);
-	rc = rc < 0 ? store_rollback(s, rc) : store_commit(s);
+	rc = store_end(s, rc);
 	if (rc == 0)
 		extents_saved(e);
 	return rc;

@@ -67,7 +67,7 @@ static void test_adopt(void)
 	CHECK_EQ(blob_store_open(dir, false, &s), 0);
 	CHECK_EQ(draft_new(s, &d), 0);
 	t = draft_claim(d);
-	draft_write(d, t, "hello XXX", 9);
+	draft_write(d, t, "hello ...", 9);
 	num = draft_num(d);
 	blob_store_freeze(s); /* the process dies */
 	draft_free(d);

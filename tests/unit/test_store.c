@@ -57,7 +57,7 @@ static int add(struct store *s, struct node n, const char *fold)
 
 	if (rc == 0)
 		rc = node_insert(db, &n, fold);
-	return rc < 0 ? store_rollback(s, rc) : store_commit(s);
+	return store_end(s, rc);
 }
 
 static void test_rows(void)
@@ -177,7 +177,7 @@ static void forget_boot(struct store *s)
 
 	if (rc == 0)
 		rc = store_set_text(db, "boot", "another one");
-	CHECK_EQ(rc < 0 ? store_rollback(s, rc) : store_commit(s), 0);
+	CHECK_EQ(store_end(s, rc), 0);
 }
 
 /* A start that dies in its recovery leaves it to the next one; an orderly end
