@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "net/clock.h"
 #include "tests/graphd/control.h"
@@ -14,6 +15,7 @@
 #include "tests/graphd/must.h"
 #include "tests/graphd/stats.h"
 #include "tests/graphd/throttle.h"
+#include "tests/graphd/uploads.h"
 #include "tests/graphd/wire.h"
 
 #define MAX_BODY (64 << 20) /* of JSON and forms */
@@ -25,6 +27,7 @@ struct exchange *exchange_new(struct graphd *g, const char *target)
 	x->g = g;
 	x->target = must_copy(target);
 	x->fd = -1;
+	x->kept_fd = -1;
 	answer_init(&x->out, NULL);
 	fault_hit_init(&x->hit);
 	return x;
@@ -45,6 +48,8 @@ void exchange_free(struct exchange *x)
 	}
 	pthread_mutex_unlock(&g->lock);
 	draft_free(x->draft);
+	if (x->kept_fd >= 0)
+		close(x->kept_fd);
 	fault_hit_done(&x->hit);
 	answer_done(&x->out);
 	buf_done(&x->body);
@@ -177,6 +182,7 @@ bool exchange_begin(struct exchange *x, const char *method, int fd, bool https,
 	}
 	pthread_cond_broadcast(&g->event);
 	pthread_mutex_unlock(&g->lock);
+	x->kept_fd = uploads_begin(x);
 	if (new_connection && x->req.route.place != PLACE_CONTROL &&
 	    !wire_sleep(g->wire, fd, wire_connect_ms(g->wire)))
 		return false;
@@ -196,6 +202,7 @@ bool exchange_data(struct exchange *x, const void *data, size_t len)
 	int rc = 0;
 
 	x->in_bytes += len;
+	uploads_add(x->kept_fd, data, len);
 	if (!wire_pass(g->wire, x->fd, WIRE_UP, len))
 		return false;
 	if (x->hit.drop == DROP_BEFORE &&

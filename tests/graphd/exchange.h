@@ -27,6 +27,7 @@ struct exchange {
 	unsigned ticket;
 	struct fragment fragment;
 	uint64_t in_bytes;
+	int kept_fd; /* uploads.h; -1: none */
 };
 
 struct exchange *exchange_new(struct graphd *g, const char *target);

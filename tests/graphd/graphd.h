@@ -19,6 +19,7 @@ struct graphd_options {
 	const char *data_dir;    /* NULL: nothing outlives the process */
 	const char *content_url; /* scheme, host and port of content URLs */
 	const char *tap;         /* what goes over the wire, to this file */
+	const char *uploads;     /* bytes of uploads, into this directory */
 	int64_t quota_bytes;     /* 0: unlimited */
 	bool sha1;
 };
@@ -41,6 +42,7 @@ struct graphd {
 	struct throttle *throttle;
 	struct quirks quirks;
 	int tap_fd; /* -1: none (tap.h) */
+	_Atomic unsigned nuploads; /* number of the last one kept (uploads.h) */
 
 	_Atomic int64_t clock_offset_ns;
 	char *content_url;

@@ -34,6 +34,7 @@ static const char usage[] =
 	"  --sha1              items have sha1Hash too\n"
 	"  --quirk NAME=N      see quirks.h\n"
 	"  --tap FILE          append requests and answers to it\n"
+	"  --uploads DIR       keep the bytes of all uploads there\n"
 	"  --verbose           log to standard error\n"
 	"When ready it prints one line of JSON with its URLs. SIGTERM ends "
 	"it.\n";
@@ -95,6 +96,7 @@ enum {
 	OPT_SHA1,
 	OPT_QUIRK,
 	OPT_TAP,
+	OPT_UPLOADS,
 	OPT_VERBOSE,
 	OPT_HELP
 };
@@ -112,6 +114,7 @@ static const struct option options[] = {
 	{ "sha1", 0, NULL, OPT_SHA1 },
 	{ "quirk", 1, NULL, OPT_QUIRK },
 	{ "tap", 1, NULL, OPT_TAP },
+	{ "uploads", 1, NULL, OPT_UPLOADS },
 	{ "verbose", 0, NULL, OPT_VERBOSE },
 	{ "help", 0, NULL, OPT_HELP },
 	{ NULL, 0, NULL, 0 },
@@ -160,6 +163,9 @@ static void take_option(struct settings *s, int c, int argc, char **argv)
 		break;
 	case OPT_TAP:
 		s->opt.tap = optarg;
+		break;
+	case OPT_UPLOADS:
+		s->opt.uploads = optarg;
 		break;
 	case OPT_VERBOSE:
 		log_set_level(LOG_LEVEL_DEBUG);
