@@ -32,23 +32,30 @@ def home(sent, signed_in):
 def prove(home, sent, **at_least):
     """The proof; and that it had something to look at."""
     key = agefile.Identity.from_file(home.recovery_key)
-    pieces = [p for p in uploads.read(sent)
-              if not is_descriptor(p.data)]
+    pieces = contents(sent)
     seen = uploads.assert_keys_used_once(pieces, [key])
     for name, count in at_least.items():
         assert seen[name] >= count, dict(seen)
     return seen
 
 
-def is_descriptor(data):
-    """Has no bind stanza: it is sealed to members, not to the epoch."""
-    return b"-> nmbackupfs/bind" not in data[:agefile.HEADER] \
-        and len(data) >= agefile.HEADER
+def contents(sent):
+    """Without descriptors, which are sealed to members and have no bind
+    stanza."""
+    return [p for p in uploads.read(sent)
+            if p.at or len(p.data) < agefile.HEADER
+            or b"\n-> nmbackupfs/bind 1\n" in p.data[:agefile.HEADER]]
 
 
-def stall(graphd, after=1):
-    """Lets `after` fragments pass; the next one is taken and not answered."""
-    return graphd.fault("fragment", skip=after, times=0, stall_ms=3_600_000)
+def stalled(home, sent, graphd, data):
+    """A mount in whose file `f` with `data` one fragment has passed; the next
+    one was taken and is not answered."""
+    mnt = home.mount()
+    graphd.fault("fragment", skip=1, times=0, stall_ms=3_600_000)
+    trees.write(mnt / "f", data)
+    proc.wait_until(lambda: sum(len(p.data) for p in uploads.read(sent))
+                    > 20 * 2**20, 20, "two fragments", every=0.2)
+    return mnt
 
 
 def plain_name(graphd):
@@ -72,7 +79,7 @@ def test_the_proof_can_fail(home, sent, graphd, base):
     trees.write(mnt / "f", trees.payload(1, 100_000))
     home.flush()
     key = agefile.Identity.from_file(home.recovery_key)
-    pieces = [p for p in uploads.read(sent) if not is_descriptor(p.data)]
+    pieces = contents(sent)
     [good] = pieces
     for at in (agefile.PAYLOAD, agefile.PAYLOAD + 70_000, good.total - 1):
         bad = bytearray(good.data)
@@ -87,11 +94,8 @@ def test_the_proof_can_fail(home, sent, graphd, base):
 
 
 def test_write_during_a_stalled_upload(home, sent, graphd):
-    mnt = home.mount()
     old = trees.payload("old", BIG)
-    fault = stall(graphd)
-    trees.write(mnt / "f", old)
-    graphd.wait_fault(fault)
+    mnt = stalled(home, sent, graphd, old)
     with open(mnt / "f", "r+b") as f:
         for at in range(0, BIG, 3 * 2**20):
             f.seek(at + 5)
@@ -101,17 +105,14 @@ def test_write_during_a_stalled_upload(home, sent, graphd):
     graphd.unstall()
     home.flush()
     assert opened(home, graphd) == new
-    prove(home, sent, keys=2, twice=1, chunks=500)
+    prove(home, sent, keys=2, chunks=500)
 
 
 @pytest.mark.parametrize("write", ["before", "after", "no"])
 def test_killed_in_a_session_and_resumed(home, sent, graphd, write):
     """kill -9 in mid-upload; the file is written before or after it."""
-    mnt = home.mount()
-    fault = stall(graphd)
     data = bytearray(trees.payload("old", BIG))
-    trees.write(mnt / "f", data)
-    graphd.wait_fault(fault)
+    mnt = stalled(home, sent, graphd, data)
 
     def change():
         with open(mnt / "f", "r+b") as f:
@@ -129,7 +130,7 @@ def test_killed_in_a_session_and_resumed(home, sent, graphd, write):
         change()
     home.flush()
     assert opened(home, graphd) == data
-    prove(home, sent, keys=1 if write == "no" else 2, twice=1)
+    prove(home, sent, keys=1 if write == "no" else 2, pieces=3)
     assert "upload resumed" in home.log.read_text(errors="replace")
 
 
@@ -153,6 +154,7 @@ def test_killed_under_a_write_load(home, sent, graphd):
                 trees.write(mnt / name, rnd.randbytes(size))
             want[name] = os.path.getsize(mnt / name)
         mnt.kill()
+        graphd.wait_idle()  # what the kernel still sends of a session
         mnt = home.mount()
     graphd.limit(up=0)
     home.flush(timeout=100)
@@ -182,10 +184,7 @@ def test_old_state_put_back_in_mid_upload(home, sent, graphd, base, keep):
     """A home directory from yesterday's snapshot: with an open session in it,
     whose file has another content since. With its incarnation file and
     without."""
-    mnt = home.mount()
-    fault = stall(graphd)
-    trees.write(mnt / "f", trees.payload("one", BIG))
-    graphd.wait_fault(fault)
+    mnt = stalled(home, sent, graphd, trees.payload("one", BIG))
     mnt.kill()
     copy_state(home, base / "copy")
     graphd.unstall()
@@ -200,16 +199,13 @@ def test_old_state_put_back_in_mid_upload(home, sent, graphd, base, keep):
     with open(mnt / "f", "r+b") as f:
         f.write(b"a third one, in the old state")
     home.flush()
-    prove(home, sent, keys=2, twice=1)
+    prove(home, sent, keys=3)
 
 
 def test_contents_newer_than_the_database(home, sent, graphd, base):
     """A copy that is not of one moment: the old database with a session in
     it, beside content files that were written since."""
-    mnt = home.mount()
-    fault = stall(graphd)
-    trees.write(mnt / "f", trees.payload("one", BIG))
-    graphd.wait_fault(fault)
+    mnt = stalled(home, sent, graphd, trees.payload("one", BIG))
     mnt.kill()
     copy_state(home, base / "copy")
     mnt = home.mount()
@@ -230,10 +226,7 @@ def test_contents_newer_than_the_database(home, sent, graphd, base):
 
 def test_bit_rot_in_mid_upload(home, sent, graphd):
     """A content file that changes by itself is not sent under the old key."""
-    mnt = home.mount()
-    fault = stall(graphd)
-    trees.write(mnt / "f", trees.payload("one", BIG))
-    graphd.wait_fault(fault)
+    mnt = stalled(home, sent, graphd, trees.payload("one", BIG))
     mnt.kill()
     [content] = [p for p in (home.state / STATE / "content").rglob("*")
                  if p.is_file() and p.stat().st_size == BIG]
@@ -257,10 +250,7 @@ def plain_names(graphd):
 
 def test_cloned_machine(home, sent, graphd, base, config):
     """Two machines with one state, in the middle of a session."""
-    mnt = home.mount()
-    fault = stall(graphd)
-    trees.write(mnt / "f", trees.payload("one", BIG))
-    graphd.wait_fault(fault)
+    mnt = stalled(home, sent, graphd, trees.payload("one", BIG))
     mnt.kill()
     clone = program.Machine(base / "clone", graphd, vault=True)
     shutil.rmtree(clone.home)
@@ -269,13 +259,15 @@ def test_cloned_machine(home, sent, graphd, base, config):
     clone.runtime.mkdir(mode=0o700)
     graphd.unstall()
     try:
-        mine, theirs = home.mount(), clone.mount()
+        mine = home.mount()
         with open(mine / "f", "r+b") as f:
             f.write(b"mine")
+        home.flush()
+        theirs = clone.mount()
         with open(theirs / "f", "r+b") as f:
             f.write(b"theirs")
-        home.flush()
         clone.flush()
-        prove(home, sent, keys=2)
+        home.flush()
+        prove(home, sent, keys=3)
     finally:
         clone.clean_up()
