@@ -94,7 +94,8 @@ int account_need_client_id(struct config *cfg, char *why, size_t why_size)
 	if (config_text(cfg, CONFIG_CLIENT_ID)[0])
 		return 0;
 	explain_client_id(cfg);
-	if (!account_is_terminal() || !account_ask("Client id: ", id, sizeof(id))) {
+	if (!account_is_terminal() ||
+	    !account_ask("Client id: ", id, sizeof(id))) {
 		snprintf(why, why_size, "no client id");
 		return -EINVAL;
 	}

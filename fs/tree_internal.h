@@ -151,7 +151,6 @@ void tree_note_gone(struct tree *t, uint64_t ino);
  * `n`, which the caller saves. */
 int tree_add_content(struct tree *t, struct db *db, struct node *n);
 
-
 /* Under tree.lock(write), after a commit gave `ino` content `cid`: open
  * handles get it. Returns the former one for the caller to put, unlocked. */
 struct content *tree_swap_content(struct tree *t, uint64_t ino, uint64_t cid);

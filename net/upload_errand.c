@@ -21,7 +21,7 @@ struct errand {
 	struct graph_mail mail;
 	struct graph_slot slot;
 	const char *method;
-	char *url;                   /* guarded memory */
+	char *url; /* guarded memory */
 	bool brief;
 	struct graph_prepared other; /* the second form of a commit */
 	graph_done_fn *done;         /* NULL: nobody wants to know */
@@ -125,8 +125,8 @@ static void slot_granted(struct graph_slot *s)
 		                  .done = request_done,
 		                  .arg = e,
 		                  .connect_ms = e->brief ? BRIEF_MS : 0,
-		                  .answer_ms = e->brief ? BRIEF_MS
-		                                        : ANSWER_MS };
+		                  .answer_ms =
+		                          e->brief ? BRIEF_MS : ANSWER_MS };
 	int rc;
 
 	graph_gate_begin(e->g, s, s->units);

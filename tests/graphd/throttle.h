@@ -5,10 +5,10 @@
  * windows that begin with the first request in them. The first request over a
  * budget is refused, and so is every one until the block ends; one that comes
  * during the block, later than the first refusal and the grace for what was on
- * its way already, prolongs it and is counted as forbidden: a client that waits as told has
- * `forbidden` 0.
- * Pure: no clock but `now_ms`. Threads: any; own lock, never waits.
- * Source: facts/graph.md 10.1. One object stands for user and app alike. */
+ * its way already, prolongs it and is counted as forbidden: a client that waits
+ * as told has `forbidden` 0. Pure: no clock but `now_ms`. Threads: any; own
+ * lock, never waits. Source: facts/graph.md 10.1. One object stands for user
+ * and app alike. */
 #ifndef NMB_TESTS_GRAPHD_THROTTLE_H
 #define NMB_TESTS_GRAPHD_THROTTLE_H
 
