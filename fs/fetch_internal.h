@@ -1,5 +1,6 @@
-/* fs/fetch_internal.h -- between fetch.c (who waits, streams), fetch_range.c
- * (what is on the wire) and fetch_base.c (which content is read).
+/* fs/fetch_internal.h -- between fetch.c (who waits; life of streams),
+ * fetch_pump.c (what to ask for next), fetch_range.c (what is on the wire) and
+ * fetch_base.c (which content is read).
  *
  * Everything is guarded by fetch.lock (LOCK_LEAF), unless it says otherwise. A
  * stream is planned on a worker by one *pump* at a time, which looks into the
@@ -115,8 +116,29 @@ struct fetch {
 	uint64_t bytes;
 };
 
+/* ---- fetch.c ------------------------------------------------------------- */
+
+void fetch_stream_unref_locked(struct stream *s);
+
+/* Everybody who waits for this stream gets `rc`; it ends. */
+void fetch_end_stream(struct stream *s, int rc);
+
+/* Lists that were taken out under the lock are called without it. */
+void fetch_call_waits(struct fetch_wait *list, int rc);
+void fetch_call_hydrates(struct hydrate_wait *list, int rc);
+
+/* A chunk of that content came: who asks may wait again. */
+void fetch_forget_late_locked(struct fetch *f, uint64_t cid);
+
+/* ---- fetch_pump.c -------------------------------------------------------- */
+
 /* Wakes a pump for the stream, on a worker. */
 void fetch_pump_locked(struct stream *s);
+
+/* A chunk is stored, a range ended: rc as of download_done_fn. */
+void fetch_range_ended(struct stream *s, int rc);
+
+/* ---- fetch_range.c ------------------------------------------------------- */
 
 /* The pump's part: starts requests for chunks [first, last]. -Exxx ends the
  * stream. */
@@ -125,20 +147,9 @@ int fetch_start_range(struct stream *s, uint64_t first, uint64_t end,
 int fetch_start_meta(struct stream *s, uint64_t off, uint64_t len,
                      enum http_prio prio);
 
-/* A chunk of that content came: who asks may wait again. */
-void fetch_forget_late_locked(struct fetch *f, uint64_t cid);
-
 /* Ends requests of the stream that stand still: somebody waited for them in
  * vain, and the next one gets a new connection. */
 void fetch_drop_stuck_locked(struct stream *s, int64_t now_ms);
-
-/* A chunk is stored, a range ended: rc as of download_done_fn. */
-void fetch_range_ended(struct stream *s, int rc);
-
-void fetch_stream_unref_locked(struct stream *s);
-
-/* Everybody who waits for this stream gets `rc`; it ends. */
-void fetch_end_stream(struct stream *s, int rc);
 
 /* ---- fetch_base.c -------------------------------------------------------- */
 
