@@ -640,7 +640,14 @@ static void prepare_resume(void *arg)
 }
 
 /* What can't be resumed had no effect as long as its last byte was not sent;
- * else it must be looked for. */
+ * else it must be looked for. No byte is sent before its session's URL is
+ * noted. */
+static bool may_have_arrived(const struct engine *e, const struct job *j)
+{
+	return j->attempt->has_hash &&
+	       (j->attempt->url[0] || !by_session(e, j));
+}
+
 static void abandon(struct engine *e, struct job *j)
 {
 	struct attempt *a = j->attempt;
@@ -648,7 +655,7 @@ static void abandon(struct engine *e, struct job *j)
 
 	if (a->url[0])
 		upload_abandon(e->opt.graph, a->url);
-	if (a->has_hash) {
+	if (may_have_arrived(e, j)) {
 		if (a->op == ATTEMPT_CREATE)
 			engine_look_place(e, j);
 		else

@@ -157,6 +157,20 @@ def test_blocked_is_set_aside(signed_in, mnt, graphd):
     assert os.getxattr(mnt / "refused", "user.nmbackupfs.error")
 
 
+@pytest.mark.configs("personal")
+def test_removed_before_its_session_opened(signed_in, mnt, graphd):
+    """Nothing of it can have arrived: nothing is looked for, and that looking
+    is refused doesn't keep it for ever."""
+    graphd.fault({"path": "/refused", "method": "GET"}, times=0, status=403,
+                 code="accessDenied")
+    graphd.fault("session", delay_ms=1000, status=403, code="accessDenied")
+    (mnt / "refused").write_bytes(b"r" * 100)
+    graphd.wait_request("session")
+    (mnt / "refused").unlink()
+    signed_in.flush(timeout=20)
+    assert not signed_in.status()["blocked"]
+
+
 def test_corrupt_upload_is_noticed(signed_in, mnt, graphd):
     """A hash that differs from ours: sent again, never called synced."""
     graphd.fault("fragment", hash="wrong")
