@@ -100,7 +100,7 @@ def read_until(fd, text, timeout=30):
     while text not in shown:
         ready, _, _ = select.select([fd], [], [], end - time.monotonic())
         assert ready, f"no {text!r} in {shown!r}"
-        shown += os.read(fd, 1000).decode()
+        shown += os.read(fd, 1000).decode(errors="replace")
     return shown
 
 

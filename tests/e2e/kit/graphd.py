@@ -200,8 +200,8 @@ class Graphd:
         self.fault(match, times=0, stall_ms=3_600_000)
 
     def unstall(self):
-        self.clear_faults()
-        self.stop()  # ends the ones that hang
+        """Those that hang end without an answer."""
+        self.stop()  # faults are forgotten
         self.start()
 
     # -- what it saw ------------------------------------------------------------
