@@ -133,6 +133,12 @@ int content_seek(struct content *c, uint64_t off, int whence,
 int content_store_chunk(struct content *c, const char *base_etag, uint64_t idx,
                         const void *data, size_t len);
 
+/* Where chunks are authenticated: that a file of the server is empty is a claim
+ * until its header and end were seen. A program that reads it would never ask,
+ * so it is asked at open. */
+bool content_is_claim(struct content *c);
+void content_note_empty(struct content *c);
+
 /* The base's true plaintext size became known (the listing's was a claim).
  * Only before anything was written here: -EBUSY otherwise. */
 int content_set_base_size(struct content *c, uint64_t plain_size);

@@ -101,6 +101,33 @@ static int set_base_size_locked(struct content *c, uint64_t size)
 	return 0;
 }
 
+static bool is_claim_locked(const struct content *c)
+{
+	return !c->row.size && c->row.flags & CFILE_CLEAN &&
+	       !(c->row.flags & CFILE_WHOLE) && c->row.base_id[0];
+}
+
+bool content_is_claim(struct content *c)
+{
+	bool claim;
+
+	lock_take(&c->lock, LOCK_CONTENT);
+	claim = is_claim_locked(c);
+	lock_drop(&c->lock, LOCK_CONTENT);
+	return claim;
+}
+
+void content_note_empty(struct content *c)
+{
+	lock_take(&c->lock, LOCK_CONTENT);
+	if (is_claim_locked(c)) {
+		c->row.flags |= CFILE_WHOLE;
+		c->map.whole = true;
+		c->unsaved = true;
+	}
+	lock_drop(&c->lock, LOCK_CONTENT);
+}
+
 int content_set_base_size(struct content *c, uint64_t plain_size)
 {
 	int rc;

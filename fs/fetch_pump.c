@@ -211,6 +211,7 @@ static int make_ready(struct stream *s)
 		rc = store_fed(s);
 	if (rc < 0)
 		return rc;
+	content_note_empty(s->content);
 	s->ready = true;
 	rc = wake_ready(s); /* what was fed may be all that is waited for */
 	return rc < 0 ? rc : 1;
@@ -353,7 +354,9 @@ static int pump_hydrate(struct stream *s)
 static int pump_once(struct stream *s)
 {
 	struct fetch *f = s->fetch;
-	int rc = wake_ready(s);
+	bool claim = !s->ready && f->opt.codec->ops->authenticates &&
+	             content_is_claim(s->content);
+	int rc = claim ? 0 : wake_ready(s);
 	bool idle;
 
 	lock_take(&f->lock, LOCK_LEAF);

@@ -170,6 +170,20 @@ static int gather_below(struct db *db, struct plan_view *v, struct node *tmp)
 	return 0;
 }
 
+/* Who holds the place that n asks for there. Sealed names differ by their
+ * attributes, so in a vault nobody stands in the way; but what was unlinked
+ * under that plain name hands its item, with its versions, on to n. */
+static int get_occupant(const struct gather *g, struct db *db,
+                        const struct plan_view *v, struct node *out)
+{
+	int rc = node_get_occupant(db, v->n.parent, v->want_name, out);
+
+	if (rc == -ENOENT && g->codec->ops->keeps_attributes &&
+	    !node_on_server(&v->n))
+		rc = node_get_left(db, v->n.parent, v->n.name, out);
+	return rc;
+}
+
 static int gather_linked(const struct gather *g, struct db *db,
                          struct plan_view *v)
 {
@@ -186,7 +200,7 @@ static int gather_linked(const struct gather *g, struct db *db,
 		memcpy(v->parent_id, tmp->s_id, sizeof(v->parent_id));
 	}
 	if (rc == 0 && v->in.want_name && v->in.parent_there) {
-		rc = node_get_occupant(db, v->n.parent, v->want_name, tmp);
+		rc = get_occupant(g, db, v, tmp);
 		if (rc == 0 && tmp->ino != v->n.ino)
 			rc = gather_other(db, tmp, &v->in.occupant);
 		else if (rc == -ENOENT)
@@ -237,13 +251,23 @@ static int gather_unmerged(struct db *db, struct plan_view *v)
 	return rc;
 }
 
-/* Who, linked here, wants the place that n still holds there? */
+static bool asks_for(const struct gather *g, struct db *db,
+                     const struct node *n, const char *s_name)
+{
+	char want[NODE_REMOTE_MAX + 1];
+	const char *why;
+
+	return naming_seal(g->codec, db, n, want, &why) == 0 &&
+	       !strcmp(want, s_name);
+}
+
+/* Who, linked here, wants the place that n still holds there? In a vault only
+ * what is new here does: see get_occupant(). */
 static int gather_wanted(const struct gather *g, struct db *db,
                          struct plan_view *v, struct node *tmp)
 {
-	char target[4096], want[NODE_REMOTE_MAX + 1];
 	struct node *shown = calloc(1, sizeof(*shown));
-	const char *why;
+	char target[4096];
 	int rc;
 
 	if (!shown)
@@ -257,8 +281,9 @@ static int gather_wanted(const struct gather *g, struct db *db,
 		return 0;
 	if (rc < 0)
 		return rc;
-	if (naming_seal(g->codec, db, tmp, want, &why) < 0 ||
-	    strcmp(want, v->n.s_name) != 0)
+	if (g->codec->ops->keeps_attributes
+	            ? node_on_server(tmp)
+	            : !asks_for(g, db, tmp, v->n.s_name))
 		return 0;
 	return gather_other(db, tmp, &v->in.wanted);
 }

@@ -119,6 +119,16 @@ int node_get_occupant(struct db *db, uint64_t s_parent, const char *s_name,
 	               DB_ARGS(DB_INT(s_parent), DB_TEXT(s_name)), out_n);
 }
 
+int node_get_left(struct db *db, uint64_t s_parent, const char *name,
+                  struct node *out_n)
+{
+	return get_one(db,
+	               "SELECT " COLUMNS " FROM node WHERE s_parent=? AND"
+	               " name=? AND parent IS NULL AND s_id IS NOT NULL"
+	               " ORDER BY ctime DESC LIMIT 1",
+	               DB_ARGS(DB_INT(s_parent), DB_TEXT(name)), out_n);
+}
+
 #define DB_INT_OR_NULL(v)                                                      \
 	{                                                                      \
 		.type = (v) ? DB_VAL_INT : DB_VAL_TEXT, .i = (int64_t)(v)      \

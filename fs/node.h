@@ -113,6 +113,11 @@ int node_get_twin(struct db *db, uint64_t parent, const char *fold,
 int node_get_occupant(struct db *db, uint64_t s_parent, const char *s_name,
                       struct node *out_n);
 
+/* The node that was unlinked here under that name and still lies in that folder
+ * there; of several the one unlinked last. */
+int node_get_left(struct db *db, uint64_t s_parent, const char *name,
+                  struct node *out_n);
+
 /* Inserts under n->ino (store_next_ino()). `fold` is NULL if it equals the
  * name (always in a vault). -EEXIST if the name is taken. */
 int node_insert(struct db *db, const struct node *n, const char *fold);

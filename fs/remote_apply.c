@@ -41,8 +41,10 @@ void remote_set_synced(const struct gather *g, struct node *n,
 	if (r->kind == ITEM_FOLDER)
 		return;
 	n->s_size = r->size;
+	/* Damaged, without a byte read: it must not look empty, or nobody would
+	 * ask for what then is an error. */
 	if (g->codec->ops->plain_size(g->codec, r->size, &n->s_len) < 0)
-		n->s_len = 0;
+		n->s_len = r->size ? r->size : 1;
 	n->flags &= ~(uint32_t)NODE_HASHED;
 	if (r->has_hash) {
 		n->flags |= NODE_HASHED;

@@ -23,7 +23,7 @@
 struct db;
 struct store;
 
-#define STORE_SCHEMA 3
+#define STORE_SCHEMA 4
 
 /* What the start found. */
 struct store_found {

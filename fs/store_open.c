@@ -26,7 +26,12 @@
 	" id TEXT PRIMARY KEY, file_id BLOB NOT NULL,"                         \
 	" version INTEGER NOT NULL, mac BLOB NOT NULL) WITHOUT ROWID;"
 
-static const char schema_sql[] = BOND
+/* What was unlinked here and lies there under some name. */
+#define LEFT                                                                   \
+	"CREATE INDEX node_left ON node(s_parent, name)"                       \
+	" WHERE parent IS NULL AND s_id IS NOT NULL;"
+
+static const char schema_sql[] =
 	"CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
 	"CREATE TABLE node("
 	" ino INTEGER PRIMARY KEY, flags INTEGER NOT NULL,"
@@ -47,7 +52,7 @@ static const char schema_sql[] = BOND
 	"CREATE INDEX node_dirty ON node(ino) WHERE flags & 1;"
 	"CREATE INDEX node_place ON node(s_parent, s_name)"
 	" WHERE flags & 1 AND s_id IS NOT NULL;"
-	"CREATE INDEX node_gone ON node(ino) WHERE parent IS NULL;"
+	"CREATE INDEX node_gone ON node(ino) WHERE parent IS NULL;" LEFT
 	"CREATE INDEX node_alias ON node(ino) WHERE flags & 2;"
 	"CREATE INDEX node_unlisted ON node(ino) WHERE flags & 4;"
 	"CREATE TABLE target(ino INTEGER PRIMARY KEY, target BLOB NOT NULL);"
@@ -89,7 +94,7 @@ static const char schema_sql[] = BOND
 	" id TEXT NOT NULL, path BLOB, etag TEXT, size INTEGER,"
 	" plain_size INTEGER, hash BLOB, plain_hash BLOB);"
 	"CREATE INDEX ledger_id ON ledger(id, seq);"
-	"CREATE INDEX ledger_deleted ON ledger(seq) WHERE what=4;";
+	"CREATE INDEX ledger_deleted ON ledger(seq) WHERE what=4;" BOND;
 
 /* From the version before to that one. */
 static const char *const upgrade_sql[STORE_SCHEMA + 1] = {
@@ -97,6 +102,7 @@ static const char *const upgrade_sql[STORE_SCHEMA + 1] = {
 	[2] = "ALTER TABLE attempt ADD COLUMN bond BLOB;" BOND,
 	/* 2 did not look for the base of a file among versions */
 	[3] = "ALTER TABLE cfile ADD COLUMN base_hash BLOB;",
+	[4] = LEFT,
 };
 
 static int bring_up(struct db *db, int64_t version)

@@ -23,16 +23,14 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from kit import graphd as kit_graphd  # noqa: E402
-from kit import proc, program  # noqa: E402
+from kit import proc, program, sealed  # noqa: E402
 
 DEFAULT_CONFIGS = ("personal", "work-60")
 ALL_CONFIGS = ["-".join(filter(None, parts)) for parts in itertools.product(
     ("personal", "work"), ("", "60", "300"), ("", "vault"), ("", "h2"))]
 TOTAL = {}
-# Parts that the kit can't set up yet; in a vault it sees sealed names, so only
-# tests made for that run there.
-MISSING = {"vault": "the kit can't look into a vault yet",
-           "h2": "the kit has no HTTP/2 yet"}
+# Parts that the kit can't set up yet.
+MISSING = {"h2": "the kit has no HTTP/2 yet"}
 
 
 def pytest_configure(config):
@@ -95,14 +93,12 @@ def base(tmp_path):
 
 @pytest.fixture
 def graphd(base, config, request):
-    marker = request.node.get_closest_marker("configs")
-    sealed = marker and any("vault" in name for name in marker.args)
     kind, *parts = config.split("-")
     for part in MISSING.keys() & parts:
-        if not (part == "vault" and sealed):
-            pytest.skip(MISSING[part])
+        pytest.skip(MISSING[part])
     latency = sum(int(p) for p in parts if p.isdigit())
-    server = kit_graphd.Graphd(base / "graphd", kind, latency)
+    made = sealed.SealedGraphd if "vault" in parts else kit_graphd.Graphd
+    server = made(base / "graphd", kind, latency)
     server.start()
     try:
         yield server
@@ -122,6 +118,7 @@ def can_mount():
 @pytest.fixture
 def machine(can_mount, base, graphd, config):
     computer = program.Machine(base, graphd, vault="vault" in config)
+    graphd.recovery_key = computer.recovery_key
     yield from _guard(computer)
 
 

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from kit import proc, program, trees
+from kit import proc, program, sealed, trees
 
 PAYLOAD = 407 + 16  # of a file: header and nonce come first
 
@@ -90,16 +90,14 @@ def test_nothing_leaks(signed_in, mnt, graphd):
     trees.write(mnt / "visible-name.txt", b"visible content " * 1000)
     (mnt / "visible-folder").mkdir()
     signed_in.flush()
-    names = [n for n in graphd.names() if not n.startswith(".nmbackupfs")]
-    assert len(names) == 2
-    assert all(0x4e00 <= ord(c) <= 0x8dff for n in names for c in n)
-    sealed = [graphd.read(n) for n in graphd.files()
-              if not n.startswith(".nmbackupfs")]
-    assert len(sealed) == 1 and sealed[0].startswith(b"age-encryption.org/v1\n")
-    assert b"visible" not in sealed[0]
-    opened = subprocess.run(["age", "-d", "-i", str(signed_in.recovery_key)],
-                            input=sealed[0], capture_output=True, check=True)
-    assert opened.stdout == b"visible content " * 1000
+    raw = [n for n in graphd.raw.names() if n != ".nmbackupfs"]
+    assert len(raw) == 2
+    assert all(0x4e00 <= ord(c) <= 0x8dff for n in raw for c in n)
+    sealed = graphd.raw.read(graphd.raw_path("visible-name.txt"))
+    assert sealed.startswith(b"age-encryption.org/v1\n")
+    assert b"visible" not in sealed
+    assert graphd.read("visible-name.txt") == b"visible content " * 1000
+    assert graphd.names() == {"visible-name.txt", "visible-folder"}
 
 
 @pytest.mark.configs("personal-vault")
@@ -108,7 +106,7 @@ def test_nobody_to_take_the_key(signed_in):
     done = refused(signed_in, program.NO_TERMINAL)
     assert "--recovery-key-out" in done.stderr
     assert "--no-recovery-key" in done.stderr
-    assert signed_in.graphd.names() in ([], set())
+    assert signed_in.graphd.raw.names() <= {".nmbackupfs"}
     signed_in.mount("--no-recovery-key").unmount()
 
 
@@ -123,10 +121,10 @@ def test_key_file_is_not_overwritten(signed_in):
 @pytest.mark.configs("personal-vault")
 def test_files_and_no_descriptor(signed_in, graphd):
     """A folder that holds files is not made a vault."""
-    graphd.put("somebody.txt", b"x")
+    graphd.raw.put("somebody.txt", b"x")
     done = refused(signed_in, program.USAGE)
     assert "--plain" in done.stderr
-    assert list(graphd.files()) == ["somebody.txt"]
+    assert list(graphd.raw.files()) == ["somebody.txt"]
 
 
 @pytest.mark.configs("personal-vault")
@@ -154,7 +152,7 @@ def test_mounts_without_network(signed_in, mnt, graphd):
     trees.write(mnt / "b", b"b")
     graphd.start()
     signed_in.flush()
-    assert len(graphd.files()) >= 2
+    assert graphd.names() == {"a", "b"}
 
 
 @pytest.mark.configs("personal-vault")
@@ -162,16 +160,16 @@ def test_damage_is_an_error_for_that_file_alone(signed_in, mnt, graphd):
     data = trees.payload(5, 200_000)
     trees.write(mnt / "damaged", data)
     signed_in.flush()
-    name = next(n for n in graphd.files() if not n.startswith("."))
     trees.write(mnt / "good", b"good")
     signed_in.flush()
     mnt.unmount()
-    sealed = graphd.read(name)
+    name = graphd.raw_path("damaged")
+    sealed = graphd.raw.read(name)
     for at in (30, 100, 250, 350, 410, PAYLOAD + 5, PAYLOAD + 65552 + 5,
                len(sealed) - 3):
         broken = bytearray(sealed)
         broken[at] ^= 1
-        graphd.put(name, bytes(broken))
+        graphd.raw.put(name, bytes(broken))
         signed_in.wipe()
         mnt = signed_in.mount()
         with pytest.raises(OSError):
@@ -184,12 +182,10 @@ def test_damage_is_an_error_for_that_file_alone(signed_in, mnt, graphd):
 def test_old_version_put_back(signed_in, mnt, graphd):
     trees.write(mnt / "f", b"one")
     signed_in.flush()
-    name = next(n for n in graphd.files() if not n.startswith("."))
-    old = graphd.read(name)
+    old = graphd.raw.read(graphd.raw_path("f"))
     trees.write(mnt / "f", b"two two")
     signed_in.flush()
-    name = next(n for n in graphd.files() if not n.startswith("."))
-    graphd.put(name, old)
+    graphd.raw.put(graphd.raw_path("f"), old)
     proc.wait_until(lambda: _error_of(mnt / "f"), 20, "the refusal")
     assert "older version" in signed_in.log.read_text(errors="replace")
 
@@ -214,3 +210,24 @@ def test_one_request_for_a_new_file(signed_in, mnt, graphd):
             trees.write(mnt / f"d{d}" / f"f{f}", b"%d %d" % (d, f))
     signed_in.flush(timeout=100)
     assert graphd.total_requests() - before <= 1100
+
+
+@pytest.mark.configs("personal-vault")
+def test_empty_is_a_claim(signed_in, mnt, graphd):
+    """A file cut down to the size of an empty one is an error, not empty."""
+    trees.write(mnt / "cut", b"content")
+    trees.write(mnt / "gone", b"content")
+    trees.write(mnt / "empty", b"")
+    signed_in.flush()
+    mnt.unmount()
+    for name, left in (("cut", sealed.sealed_size(0)), ("gone", 0)):
+        raw = graphd.raw_path(name)
+        graphd.raw.put(raw, graphd.raw.read(raw)[:left])
+    signed_in.wipe()
+    mnt = signed_in.mount()
+    for name in ("cut", "gone"):
+        with pytest.raises(OSError):
+            (mnt / name).read_bytes()
+    assert (mnt / "empty").read_bytes() == b""
+    graphd.stop()  # it was looked at once
+    assert (mnt / "empty").read_bytes() == b""
