@@ -132,11 +132,16 @@ struct codec_ops {
 	/* -- writing -- `seed` comes back filled if `fresh` (as the version
 	 * that follows `base`, which is all zero for a new item), else it is
 	 * what an earlier writer of the same generation made. `path`: of the
-	 * node, a hint. */
+	 * node, a hint. -ESTALE: what that one began is not to be gone on with:
+	 * see writer_is_current(). */
 	int (*writer_new)(const struct codec *c, uint64_t plain, bool fresh,
 	                  const struct codec_bond *base, const char *path,
 	                  struct codec_seed *seed, struct codec_writer **out_w);
 	void (*writer_free)(struct codec_writer *w);
+	/* False: it seals for keys that are not to be used for new files any
+	 * more; start over. NULL: always true. */
+	bool (*writer_is_current)(const struct codec *c,
+	                          const struct codec_writer *w);
 	/* Sealed bytes [off, off + len): exactly that, or -Exxx. -ESTALE: the
 	 * plaintext is not what was sealed with this seed before. */
 	int (*writer_read)(struct codec_writer *w, codec_source_fn *source,

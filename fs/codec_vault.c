@@ -58,6 +58,7 @@ static const struct codec_ops vault_ops = {
 	.read_header = vault_read_header,
 	.writer_new = vault_writer_new,
 	.writer_free = vault_writer_free,
+	.writer_is_current = vault_writer_is_current,
 	.writer_read = vault_writer_read,
 	.writer_tags = vault_writer_tags,
 	.writer_expect = vault_writer_expect,

@@ -59,6 +59,8 @@ int vault_writer_new(const struct codec *c, uint64_t plain, bool fresh,
                      const struct codec_bond *base, const char *path,
                      struct codec_seed *seed, struct codec_writer **out_w);
 void vault_writer_free(struct codec_writer *w);
+bool vault_writer_is_current(const struct codec *c,
+                             const struct codec_writer *w);
 int vault_writer_read(struct codec_writer *w, codec_source_fn *source,
                       void *arg, void *buf, size_t len, uint64_t off);
 size_t vault_writer_tags(struct codec_writer *w, uint64_t first, size_t n,

@@ -29,6 +29,7 @@ struct tags {
 
 struct codec_writer {
 	uint64_t plain, chunks;
+	uint32_t epoch; /* whose key opens it */
 	uint8_t head[DESCRIPTOR_HEADER_LEN + AGE_NONCE_SIZE];
 	uint8_t *key; /* sodium_malloc(), AGE_PAYLOAD_KEY */
 	struct tags **tags;
@@ -76,6 +77,22 @@ static int fresh_seed(const struct vault *v, uint64_t plain,
 	return 0;
 }
 
+/* Of what was sealed before a device was removed, say: by its header. */
+static int epoch_of_seed(const struct vault *v, const struct codec_seed *seed,
+                         uint32_t *out_epoch)
+{
+	struct vault_opened *o = sodium_malloc(sizeof(*o));
+	int rc = -ENOMEM;
+
+	if (!o)
+		return rc;
+	rc = vault_open_header(v, seed->header, seed->header_len, 0, o);
+	if (rc == 0)
+		*out_epoch = o->epoch;
+	sodium_free(o);
+	return rc == 0 || rc == -ENOMEM ? rc : -EUCLEAN;
+}
+
 static int use_seed(struct codec_writer *w, const struct codec_seed *seed)
 {
 	const uint8_t *nonce = seed->secret + AGE_FILE_KEY_SIZE;
@@ -107,11 +124,15 @@ int vault_writer_new(const struct codec *c, uint64_t plain, bool fresh,
 	w->tags = calloc(w->groups, sizeof(*w->tags));
 	if (!w->key || !w->tags)
 		rc = -ENOMEM;
-	if (rc == 0 && fresh) {
-		v = vault_codec_get(c);
+	v = vault_codec_get(c);
+	w->epoch = vault_epoch(v);
+	if (rc == 0 && fresh)
 		rc = fresh_seed(v, plain, base, path, seed);
-		vault_unref(v);
-	}
+	else if (rc == 0)
+		rc = epoch_of_seed(v, seed, &w->epoch);
+	if (rc == 0 && w->epoch != vault_epoch(v))
+		rc = -ESTALE;
+	vault_unref(v);
 	if (rc == 0)
 		rc = use_seed(w, seed);
 	if (rc < 0) {
@@ -131,6 +152,16 @@ void vault_writer_free(struct codec_writer *w)
 	free(w->tags);
 	sodium_free(w->key);
 	free(w);
+}
+
+bool vault_writer_is_current(const struct codec *c,
+                             const struct codec_writer *w)
+{
+	struct vault *v = vault_codec_get(c);
+	bool current = w->epoch == vault_epoch(v);
+
+	vault_unref(v);
+	return current;
 }
 
 /* ---- tags ---------------------------------------------------------------- */

@@ -348,11 +348,20 @@ static int hash_up_to(struct job *j, uint64_t off)
 	return 0;
 }
 
+/* A vault's key may have been replaced since it began. */
+static bool is_current(const struct job *j)
+{
+	const struct codec *codec = j->e->opt.codec;
+
+	return !codec->ops->writer_is_current ||
+	       codec->ops->writer_is_current(codec, j->writer);
+}
+
 static int read_piece(void *arg, void *buf, size_t len, uint64_t off)
 {
 	struct job *j = arg;
 	struct attempt *a = j->attempt;
-	int rc = seal_piece(j, buf, len, off);
+	int rc = is_current(j) ? seal_piece(j, buf, len, off) : -ESTALE;
 
 	if (rc == 0 && off > j->hash.len)
 		rc = hash_up_to(j, off);
@@ -917,7 +926,7 @@ static void sent(struct engine *e, struct job *j)
 			look(e, j);
 		else
 			not_sent(e, j, "upload session is gone");
-	} else if (j->rc == -ESTALE) { /* its snapshot could not be kept */
+	} else if (j->rc == -ESTALE) { /* no snapshot, or not for that key */
 		abandon(e, j);
 	} else if (j->verdict == RETRY_WAIT && j->upload) {
 		job_delay(j, back_off(e, j->ino), resume_later);

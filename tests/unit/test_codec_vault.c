@@ -26,6 +26,7 @@
 
 static struct vault_slot slot;
 static struct codec *codec;
+static struct descriptor *descriptor;
 
 /* For what another release could seal into the vault. */
 static struct age_recipient epoch;
@@ -46,7 +47,7 @@ static void make_vault(void)
 	epoch = descriptor_active(d)->recipient;
 	memcpy(bind_key.vault_id, d->vault_id, sizeof(bind_key.vault_id));
 	memcpy(bind_key.auth_key, d->auth_key, sizeof(bind_key.auth_key));
-	descriptor_free(d);
+	descriptor = d;
 	age_identity_free(id);
 	CHECK_EQ(vault_slot_init(&slot), 0);
 	vault_slot_set(&slot, v);
@@ -57,6 +58,7 @@ static void free_vault(void)
 {
 	codec_free(codec);
 	vault_slot_done(&slot);
+	descriptor_free(descriptor);
 }
 
 /* ---- names --------------------------------------------------------------- */
@@ -398,6 +400,47 @@ static void test_same_again(void)
 	free(p.data);
 }
 
+/* The same vault with another active epoch. */
+static struct vault *rotated(void)
+{
+	struct descriptor *next;
+	struct vault *v;
+
+	CHECK_EQ(descriptor_next(descriptor, "test", &next), 0);
+	CHECK_EQ(descriptor_rotate(next), 0);
+	CHECK_EQ(descriptor_finish(next, 2), 0);
+	CHECK_EQ(vault_new(next, NULL, &v), 0);
+	descriptor_free(next);
+	return v;
+}
+
+/* A removed member could read what is sealed for the epoch before. */
+static void test_other_epoch(void)
+{
+	struct vault *before = vault_slot_get(&slot);
+	struct codec_bond none = { 0 };
+	struct codec_writer *w, *x;
+	struct codec_seed seed;
+
+	CHECK_EQ(codec->ops->writer_new(codec, 10, true, &none, "", &seed, &w),
+	         0);
+	CHECK(codec->ops->writer_is_current(codec, w));
+	vault_slot_set(&slot, rotated());
+	CHECK(!codec->ops->writer_is_current(codec, w));
+	CHECK_EQ(codec->ops->writer_new(codec, 10, false, &none, "", &seed, &x),
+	         -ESTALE);
+	vault_slot_set(&slot, before);
+	CHECK(codec->ops->writer_is_current(codec, w));
+	codec->ops->writer_free(w);
+	CHECK_EQ(codec->ops->writer_new(codec, 10, false, &none, "", &seed, &w),
+	         0);
+	codec->ops->writer_free(w);
+	seed.header[100] ^= 1;
+	CHECK_EQ(codec->ops->writer_new(codec, 10, false, &none, "", &seed, &w),
+	         -EUCLEAN);
+	codec_seed_done(&seed);
+}
+
 /* No two contents under one key, no header twice. */
 static void test_fresh_keys(void)
 {
@@ -570,6 +613,7 @@ int main(void)
 	RUN(test_alias_keeps_name);
 	RUN(test_round_trip);
 	RUN(test_same_again);
+	RUN(test_other_epoch);
 	RUN(test_fresh_keys);
 	RUN(test_versions);
 	RUN(test_flipped_bits);
