@@ -271,3 +271,50 @@ def test_cloned_machine(home, sent, graphd, base, config):
         prove(home, sent, keys=3)
     finally:
         clone.clean_up()
+
+
+def epochs(home, graphd):
+    """Keys of the epochs, the active one last."""
+    all_ = agefile.descriptor(graphd, home.recovery_key)["epochs"]
+    all_.sort(key=lambda e: bool(e.get("active")))
+    return [agefile.Identity(e["identity"]) for e in all_]
+
+
+def assert_sealed_for_new_epoch(home, graphd):
+    old, new = epochs(home, graphd)
+    data = graphd.read(plain_name(graphd))
+    assert agefile.open_head(data, [new])
+    with pytest.raises(AssertionError):
+        agefile.open_head(data, [old])
+
+
+def test_new_epoch_while_killed(home, sent, graphd):
+    """What was begun for the epoch before is not gone on with: a removed
+    member could read it."""
+    data = trees.payload("one", BIG)
+    mnt = stalled(home, sent, graphd, data)
+    mnt.kill()
+    graphd.unstall()
+    home.run("vault", "rotate", check=0)
+    home.mount()
+    home.flush()
+    assert opened(home, graphd) == data
+    assert_sealed_for_new_epoch(home, graphd)
+    prove(home, sent, keys=2)
+
+
+def test_new_epoch_while_waiting(home, sent, graphd):
+    """The same in one process, whose upload waits for a better time."""
+    data = trees.payload("one", BIG)
+    mnt = home.mount()
+    graphd.fault("fragment", skip=1, times=0, status=503, retry_after=1)
+    trees.write(mnt / "f", data)
+    graphd.wait_fault()
+    home.run("vault", "rotate", check=0)
+    proc.wait_until(lambda: "vault generation=2" in
+                    home.log.read_text(errors="replace"), 20, "the news")
+    graphd.clear_faults()
+    home.flush()
+    assert opened(home, graphd) == data
+    assert_sealed_for_new_epoch(home, graphd)
+    prove(home, sent, keys=2)

@@ -7,6 +7,8 @@ import ctypes.util
 import dataclasses
 import hashlib
 import hmac
+import json
+import subprocess
 
 HEADER = 407  # of a vault's file: two recipients and the bind stanza
 NONCE = 16
@@ -120,3 +122,12 @@ def borders(size):
 
 def digest(data):
     return hashlib.sha256(data).hexdigest()
+
+
+def descriptor(graphd, identity_file):
+    """The vault's descriptor as it lies on the drive, opened by `age`."""
+    done = subprocess.run(
+        ["age", "-d", "-i", str(identity_file)],
+        input=graphd.read(".nmbackupfs/vault.age"), capture_output=True,
+        check=True, timeout=30)
+    return json.loads(done.stdout)
