@@ -550,9 +550,14 @@ static int init_parts(struct engine *e)
 	int rc;
 
 	gethostname(host, sizeof(host) - 1);
+	e->told = told_new();
 	e->gather = (struct gather){ .codec = e->opt.codec,
 		                     .contents = e->opt.contents,
-		                     .tree = e->opt.tree };
+		                     .tree = e->opt.tree,
+		                     .told = e->told,
+		                     .is_busy = engine_is_busy,
+		                     .is_making = engine_is_making,
+		                     .arg = e };
 	ro.gather = e->gather;
 	ro.host = host[0] ? host : "here";
 	ro.watched_name = e->opt.watched_name;
@@ -566,7 +571,7 @@ static int init_parts(struct engine *e)
 	e->view = plan_view_new();
 	e->view2 = plan_view_new();
 	e->folder = strdup(e->opt.folder);
-	e->told = ro.told = e->outcome.told = told_new();
+	ro.told = e->outcome.told = e->told;
 	if (!e->view || !e->view2 || !e->folder || !e->told)
 		return -ENOMEM;
 	rc = todo_new(&e->todo);

@@ -81,6 +81,7 @@ struct job {
 	char name[NODE_REMOTE_MAX + 1];
 	char item_id[NODE_ID_MAX + 1];
 	unsigned looks;
+	bool lost; /* it was sent, and no answer came */
 	bool sets_mtime;
 	int64_t mtime;
 
@@ -165,6 +166,7 @@ struct engine {
 	bool settle_wanted; /* something parked may be applied by now */
 	int64_t settle_due_ms;
 
+	const struct job *speaks; /* it brings what is merged just now */
 	uint64_t uploaded_files, uploaded_bytes;
 	char last_error[256];
 	_Atomic bool gate_closed;
@@ -216,6 +218,9 @@ void engine_step(struct engine *e, struct todo_entry *t);
 void engine_step_running(struct engine *e, struct todo_entry *t);
 /* A round ended: who waits for one is planned again. */
 void engine_round_ended(struct engine *e);
+/* Is that what the planner says of the node now, its job left aside? */
+bool engine_still_wants(struct engine *e, uint64_t ino,
+                        enum plan_action action);
 /* The job of a node ended; what it did is in the rows. */
 void engine_job_done(struct engine *e, struct job *j);
 /* A slot became free: who waits for one is planned again. */
@@ -234,6 +239,11 @@ bool engine_is_held(struct engine *e, uint64_t ino);
 void engine_start_mkdir(struct engine *e, struct plan_view *v);
 void engine_start_move(struct engine *e, struct plan_view *v, bool aside);
 void engine_start_delete(struct engine *e, struct plan_view *v);
+/* For struct gather: what is under way, but for what brings the news itself. */
+bool engine_is_busy(void *arg, uint64_t ino);
+bool engine_is_making(void *arg, const char *parent_id, const char *name);
+/* Merges j->item, which the job looked at just now. */
+int engine_take_looked(struct engine *e, struct job *j);
 /* GET by id, merge, then the node is planned again. */
 void engine_start_look(struct engine *e, uint64_t ino, const char *item_id);
 /* The same within a job that met a clash: 412 on its own item... */

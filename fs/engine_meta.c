@@ -162,6 +162,36 @@ static bool is_overtaken(struct engine *e, struct job *j, const char *id)
 	return told_since(e->told, id, j->asked) && j->looks++ < MAX_LOOKS;
 }
 
+bool engine_is_busy(void *arg, uint64_t ino)
+{
+	struct engine *e = arg;
+	const struct todo_entry *t = todo_find(e->todo, ino);
+
+	return t && t->job && t->job != e->speaks;
+}
+
+bool engine_is_making(void *arg, const char *parent_id, const char *name)
+{
+	struct engine *e = arg;
+
+	for (const struct job *j = e->all; j; j = j->sibling) {
+		if (j->action == PLAN_MKDIR && j != e->speaks &&
+		    !strcmp(j->parent_id, parent_id) && !strcmp(j->name, name))
+			return true;
+	}
+	return false;
+}
+
+int engine_take_looked(struct engine *e, struct job *j)
+{
+	int rc;
+
+	e->speaks = j;
+	rc = remote_take_looked(e->remote, &j->item);
+	e->speaks = NULL;
+	return rc;
+}
+
 static void looked_place(struct engine *e, struct job *j);
 static void looked_item(struct engine *e, struct job *j);
 
@@ -279,7 +309,16 @@ static void looked_place(struct engine *e, struct job *j)
 		give_up(e, j, "name refused as taken, yet not found", -EEXIST);
 		return;
 	}
-	rc = remote_take_looked(e->remote, &j->item);
+	if (j->action == PLAN_MKDIR && j->lost &&
+	    j->item.kind == ITEM_FOLDER) { /* it had arrived */
+		rc = outcome_made(&e->outcome, j->ino, j->parent, &j->item);
+		if (rc < 0)
+			give_up(e, j, "state.db", rc);
+		else
+			engine_job_done(e, j);
+		return;
+	}
+	rc = engine_take_looked(e, j);
 	other = malloc(sizeof(*other));
 	if (other && (rc == 0 || rc == -EAGAIN) &&
 	    node_of_id(e, j->item.id, other) == 0 && other->ino != j->ino &&
@@ -346,7 +385,23 @@ static int take_tombstone(struct engine *e, struct job *j)
 	memset(&j->item, 0, sizeof(j->item));
 	memcpy(j->item.id, j->item_id, sizeof(j->item.id));
 	j->item.deleted = true;
-	return remote_take_looked(e->remote, &j->item);
+	return engine_take_looked(e, j);
+}
+
+static int note_moved(struct engine *e, struct job *j)
+{
+	return outcome_moved(&e->outcome, j->ino, j->parent, j->name, &j->item,
+	                     j->action == PLAN_ASIDE);
+}
+
+/* Is the item where the job's rename wanted it? */
+static bool is_as_sent(const struct job *j)
+{
+	if (j->action != PLAN_MOVE && j->action != PLAN_ASIDE)
+		return false;
+	return !strcmp(j->item.name, j->name) &&
+	       (j->action == PLAN_ASIDE ||
+	        !strcmp(j->item.parent_id, j->parent_id));
 }
 
 static void looked_item(struct engine *e, struct job *j)
@@ -371,7 +426,11 @@ static void looked_item(struct engine *e, struct job *j)
 		rc = take_tombstone(e, j);
 	} else {
 		note_tag_move(e, j);
-		rc = remote_take_looked(e->remote, &j->item);
+		/* It arrived without an answer: then it is no news that
+		 * somebody moved it there. */
+		rc = is_as_sent(j) ? note_moved(e, j) : 0;
+		if (rc == 0)
+			rc = engine_take_looked(e, j);
 	}
 	if (rc < 0) /* -EAGAIN: what it says has to wait for something */
 		give_up(e, j, "merge", rc);
@@ -432,9 +491,6 @@ static void made(struct engine *e, struct job *j)
 
 	if (j->rc == -ECANCELED) {
 		engine_job_done(e, j);
-	} else if (j->rc == 0 && j->has_item &&
-	           is_overtaken(e, j, j->item.id)) {
-		engine_look_item(e, j, j->item.id);
 	} else if (j->rc == 0 && j->has_item) {
 		rc = outcome_made(&e->outcome, j->ino, j->parent, &j->item);
 		if (rc < 0)
@@ -445,6 +501,7 @@ static void made(struct engine *e, struct job *j)
 		engine_start_look(e, j->parent, NULL);
 		give_up(e, j, "folder is gone", -ENOENT);
 	} else if (j->rc == 0 || j->verdict == RETRY_LOOK) {
+		j->lost = j->status != 409;
 		engine_look_place(e, j);
 	} else {
 		refused(e, j, "the folder");
@@ -476,13 +533,10 @@ static void moved(struct engine *e, struct job *j)
 
 	if (j->rc == -ECANCELED) {
 		engine_job_done(e, j);
-	} else if (j->rc == 0 && is_overtaken(e, j, j->item_id)) {
-		engine_look_item(e, j, j->item_id);
 	} else if (j->rc == 0 && j->has_item) {
 		if (j->sets_mtime) /* as sent: it may keep it more coarsely */
 			j->item.mtime = j->mtime;
-		rc = outcome_moved(&e->outcome, j->ino, j->parent, j->name,
-		                   &j->item, j->action == PLAN_ASIDE);
+		rc = note_moved(e, j);
 		if (rc < 0)
 			give_up(e, j, "state.db", rc);
 		else
@@ -660,6 +714,10 @@ static void send_delete(struct engine *e, struct job *j, const char *etag)
 
 static void delete_unguarded(struct engine *e, struct job *j)
 {
+	if (!engine_still_wants(e, j->ino, PLAN_DELETE)) {
+		engine_job_done(e, j);
+		return;
+	}
 	send_delete(e, j, engine_tag_after_look(j));
 }
 

@@ -790,7 +790,7 @@ static void replaced(struct engine *e, struct job *j)
 	         "verified kept=local",
 	         j->ino, j->item.id);
 	if (rc == 0)
-		rc = remote_take_looked(e->remote, &j->item);
+		rc = engine_take_looked(e, j);
 	if (rc < 0)
 		give_up(e, j, "merge", rc);
 	else

@@ -130,6 +130,13 @@ static int plan_ino(struct engine *e, uint64_t ino, struct plan_view *v,
 	return 0;
 }
 
+bool engine_still_wants(struct engine *e, uint64_t ino, enum plan_action action)
+{
+	struct plan_out out;
+
+	return plan_ino(e, ino, e->view2, &out) == 0 && out.action == action;
+}
+
 /* Does the chain of those that wait lead back to `ino`? */
 static bool is_ring(struct engine *e, uint64_t ino, uint64_t on)
 {

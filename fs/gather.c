@@ -13,6 +13,7 @@
 #include "fs/naming.h"
 #include "fs/seen.h"
 #include "fs/store.h"
+#include "fs/told.h"
 #include "fs/tree.h"
 #include "net/names.h"
 
@@ -478,7 +479,7 @@ static int gather_known(const struct gather *g, struct db *db,
 	rc = attempt_is_for(db, v->n.s_id);
 	if (rc < 0)
 		return rc;
-	v->in.n_attempt = rc;
+	v->in.n_attempt = rc || (g->is_busy && g->is_busy(g->arg, v->n.ino));
 	if (g->tree)
 		tree_get_use(g->tree, v->n.ino, &use);
 	v->in.writers = use.writers;
@@ -505,8 +506,8 @@ static int is_below(struct db *db, uint64_t ino, uint64_t folder, bool there)
 	return rc < 0 ? rc : below != 0;
 }
 
-static int gather_parent(struct db *db, const struct item *r,
-                         struct merge_view *v)
+static int gather_parent(const struct gather *g, struct db *db,
+                         const struct item *r, struct merge_view *v)
 {
 	int rc = r->parent_id[0] ? node_get_by_id(db, r->parent_id, &v->parent)
 	                         : -ENOENT;
@@ -527,7 +528,9 @@ static int gather_parent(struct db *db, const struct item *r,
 	v->in.parent = v->parent.ino;
 	v->in.parent_unlinked = !v->parent.parent && v->parent.ino != NODE_ROOT;
 	rc = attempt_is_at(db, r->parent_id, r->name);
-	v->in.place_attempt = rc == 1;
+	v->in.place_attempt =
+		rc == 1 ||
+		(g->is_making && g->is_making(g->arg, r->parent_id, r->name));
 	if (rc >= 0 && v->in.n && node_is_dir(v->in.n)) {
 		rc = is_below(db, v->in.parent, v->n.ino, false);
 		v->in.parent_below = rc == 1;
@@ -650,18 +653,19 @@ static int gather_at(const struct gather *g, struct db *db,
 }
 
 /* Does the feed show a state from before a write of ours (facts 7.2)? */
-static int gather_past(struct db *db, const struct item *r,
-                       struct merge_view *v)
+static int gather_past(const struct gather *g, struct db *db,
+                       const struct item *r, struct merge_view *v)
 {
 	struct ledger_entry *e;
-	int rc;
+	int rc = 0;
 
 	if (r->deleted || v->in.looked)
 		return 0;
 	if (v->in.n) {
-		rc = strcmp(r->etag, v->n.s_etag)
-		             ? ledger_had_tag(db, r->id, r->etag)
-		             : 0;
+		if (strcmp(r->etag, v->n.s_etag) != 0)
+			rc = g->told && told_had_tag(g->told, r->id, r->etag)
+			             ? 1
+			             : ledger_had_tag(db, r->id, r->etag);
 		v->in.past_tag = rc == 1;
 		return rc < 0 ? rc : 0;
 	}
@@ -693,9 +697,9 @@ int gather_merge(const struct gather *g, struct db *db, const struct item *r,
 		rc = 0;
 	}
 	if (rc == 0)
-		rc = gather_past(db, r, v);
+		rc = gather_past(g, db, r, v);
 	if (rc == 0)
-		rc = gather_parent(db, r, v);
+		rc = gather_parent(g, db, r, v);
 	if (rc == 0 && v->in.parent && !r->deleted)
 		rc = gather_at(g, db, r, v);
 	return rc;

@@ -17,12 +17,19 @@
 
 struct contents;
 struct db;
+struct told;
 struct tree;
 
 struct gather {
 	const struct codec *codec;
-	struct contents *contents; /* NULL: what is here counts as whole */
+	struct contents *contents; /* NULL: rows only */
 	struct tree *tree;         /* NULL: nothing is open */
+	struct told *told;         /* NULL: nothing was heard of before */
+	/* Is a request for that node under way; one that makes a folder there?
+	 * NULL: none is. */
+	bool (*is_busy)(void *arg, uint64_t ino);
+	bool (*is_making)(void *arg, const char *parent_id, const char *name);
+	void *arg;
 	bool personal; /* a change of time alone makes no version there */
 };
 

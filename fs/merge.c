@@ -71,7 +71,9 @@ unsigned merge_target(const struct merge_in *in)
 	unsigned ops = 0;
 
 	if (!n || !n->parent)
-		return MERGE_PARENT | MERGE_NAME;
+		return n && n->name[0] && plan_is_aside_name(in->r->name)
+		               ? MERGE_PARENT
+		               : MERGE_PARENT | MERGE_NAME;
 	if (in->parent != n->s_parent && n->parent == n->s_parent &&
 	    !in->parent_below)
 		ops |= MERGE_PARENT;

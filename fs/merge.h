@@ -109,7 +109,7 @@ struct merge_in {
 	const struct node *n;  /* has that id; NULL: unknown */
 	const char *want_name; /* what n's local state asks for there; NULL: it
 	                        * can't be held there */
-	bool n_attempt;        /* n has an open attempt */
+	bool n_attempt;        /* n has an open attempt, or a request under way */
 	bool writers;          /* n is open for writing */
 	bool whole;            /* all of n's content is here */
 	/* Vault: names carry attributes, and each field is merged for itself.
@@ -117,7 +117,7 @@ struct merge_in {
 	bool by_field;
 	bool name_here, name_there; /* the plain name differs from the synced */
 	unsigned attrs;             /* enum merge_attr: follow there */
-	bool past_tag; /* r's tag is one the item had before a write of ours, or
+	bool past_tag; /* r's tag is one the item had before what we know, or
 	                * we deleted the item */
 
 	/* where it lies there */

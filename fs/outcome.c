@@ -158,6 +158,8 @@ int outcome_made(const struct outcome *o, uint64_t ino, uint64_t parent,
 		return rc;
 	remote_set_synced(&o->gather, x.n, it, folder_of(x.db, it, parent));
 	x.n->flags |= NODE_DIRTY;
+	if (it->children) /* somebody was quick */
+		x.n->flags |= NODE_UNLISTED;
 	rc = node_update(x.db, x.n);
 	if (rc == 0)
 		rc = note_in_ledger(x.db, LEDGER_CREATED, x.n, it);

@@ -12,6 +12,7 @@
 #include "fs/naming.h"
 #include "fs/plan.h"
 #include "fs/store.h"
+#include "fs/told.h"
 #include "fs/tree.h"
 #include "net/clock.h"
 #include "net/log.h"
@@ -22,6 +23,9 @@
 void remote_set_synced(const struct gather *g, struct node *n,
                        const struct item *r, uint64_t parent)
 {
+	if (g->told && n->s_etag[0] && !strcmp(n->s_id, r->id) &&
+	    strcmp(n->s_etag, r->etag) != 0)
+		told_note_tag(g->told, r->id, n->s_etag);
 	memcpy(n->s_id, r->id, sizeof(n->s_id));
 	n->s_parent = parent;
 	memcpy(n->s_name, r->name, sizeof(n->s_name));

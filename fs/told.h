@@ -22,6 +22,11 @@ void told_note(struct told *t, const char *id);
 /* Now, as a moment for told_since(); never 0. */
 uint64_t told_now(const struct told *t);
 
+/* A tag that the item had before one which is known by now: what comes with it
+ * is old. Of the last few thousand; the ledger has those of our own writes. */
+void told_note_tag(struct told *t, const char *id, const char *etag);
+bool told_had_tag(const struct told *t, const char *id, const char *etag);
+
 /* Also true if that moment is too long ago to know. */
 bool told_since(const struct told *t, const char *id, uint64_t moment);
 

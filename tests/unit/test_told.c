@@ -42,8 +42,29 @@ static void test_too_long_ago(void)
 	told_free(t);
 }
 
+static void test_tags(void)
+{
+	struct told *t = told_new();
+	char tag[16];
+
+	CHECK(!told_had_tag(t, "A", "1"));
+	told_note_tag(t, "A", "1");
+	CHECK(told_had_tag(t, "A", "1"));
+	CHECK(!told_had_tag(t, "A", "2"));
+	CHECK(!told_had_tag(t, "B", "1"));
+	CHECK(!told_since(t, "A", told_now(t)));
+	for (int i = 0; i < 8192; i++) {
+		snprintf(tag, sizeof(tag), "%d", i + 10);
+		told_note_tag(t, "B", tag);
+	}
+	CHECK(!told_had_tag(t, "A", "1")); /* too long ago */
+	CHECK(told_had_tag(t, "B", "10"));
+	told_free(t);
+}
+
 int main(void)
 {
+	RUN(test_tags);
 	RUN(test_since);
 	RUN(test_too_long_ago);
 	return check_report();
