@@ -248,7 +248,9 @@ static int fill_content(struct content *c)
 	if (rc != 0)
 		return rc < 0 ? rc : 0;
 	content_get_row(c, &row);
-	if (!service_find(row.base_id)) {
+	/* What was written here on a base that is deleted by now would be
+	 * blocked for good; here it can still be had. */
+	if (row.flags & CFILE_CLEAN && !service_find(row.base_id)) {
 		sim_say("base %s is gone: size %llu base_size %llu flags %x "
 		        "gen %llu",
 		        row.base_id, (unsigned long long)row.size,
@@ -382,23 +384,6 @@ static void close_handle(struct device *d, struct handle *h, const char *what)
 	tree_release(d->tree, h);
 }
 
-void device_close(struct device *d)
-{
-	struct node *n = malloc(sizeof(*n));
-	struct handle *h = d->open;
-	bool gone;
-
-	d->open = NULL;
-	gone = h && (get_row(d, handle_ino(h), n) < 0 || !n->parent);
-	free(n);
-	if (!h)
-		return;
-	if (gone) /* nobody can want it back */
-		tree_release(d->tree, h);
-	else
-		close_handle(d, h, "late close");
-}
-
 static void forget_key(struct device *d, uint64_t ino)
 {
 	uint64_t key;
@@ -407,12 +392,37 @@ static void forget_key(struct device *d, uint64_t ino)
 		sim_superseded(key);
 }
 
+void device_close(struct device *d)
+{
+	struct node *n = malloc(sizeof(*n));
+	struct handle *h = d->open;
+	bool gone;
+
+	d->open = NULL;
+	gone = h &&
+	       (d->open_gone || get_row(d, handle_ino(h), n) < 0 || !n->parent);
+	free(n);
+	if (!h)
+		return;
+	if (gone) { /* nobody can want it back */
+		tree_release(d->tree, h);
+		return;
+	}
+	if (sim_chance(50)) {
+		forget_key(d, handle_ino(h));
+		write_bytes(d, h, sim_below(200), 24 + sim_below(100));
+	}
+	close_handle(d, h, "late close");
+}
+
 static void keep_or_close(struct device *d, struct handle *h, const char *what)
 {
-	if (!d->open && sim_chance(15))
+	if (!d->open && sim_chance(15)) {
 		d->open = h;
-	else
+		d->open_gone = false;
+	} else {
 		close_handle(d, h, what);
+	}
 }
 
 static void do_create(struct device *d, uint64_t dir, const char *name)
@@ -441,7 +451,8 @@ static void do_write(struct device *d, const struct spot *s)
 	struct handle *h;
 	uint64_t id;
 
-	if (!trunc && fill(d, s->ino) < 0)
+	/* Else the rest comes later, when the engine asks for it. */
+	if (!trunc && sim_chance(70) && fill(d, s->ino) < 0)
 		return;
 	id = nodeid_of(d, s->ino);
 	forget_key(d, s->ino);
@@ -468,6 +479,8 @@ static void do_unlink(struct device *d, const struct spot *s)
 	sim_risk(0);
 	if (rc == 0 && key)
 		sim_superseded(key);
+	if (rc == 0 && d->open && handle_ino(d->open) == s->ino)
+		d->open_gone = true;
 	if (rc == 0)
 		sim_say("dev%d removes %s ino %llu", d->num, s->name,
 		        (unsigned long long)s->ino);
@@ -491,7 +504,7 @@ static void do_rename(struct device *d, const struct spot *s, uint64_t to,
                       const char *name)
 {
 	uint64_t list, from_id = nodeid_of(d, s->parent),
-		       to_id = nodeid_of(d, to), key = 0;
+		       to_id = nodeid_of(d, to), key = 0, over = 0;
 	struct tree_entry e;
 	unsigned flags = sim_chance(15)   ? RENAME_EXCHANGE
 	                 : sim_chance(40) ? RENAME_NOREPLACE
@@ -501,8 +514,10 @@ static void do_rename(struct device *d, const struct spot *s, uint64_t to,
 	if (!from_id || !to_id)
 		return;
 	if (tree_lookup(d->tree, to_id, name, &e, &list) == 0 && !flags &&
-	    e.st.st_ino != s->ino && S_ISREG(e.st.st_mode))
+	    e.st.st_ino != s->ino && S_ISREG(e.st.st_mode)) {
 		key_of(d, e.st.st_ino, &key);
+		over = e.st.st_ino;
+	}
 	sim_risk(key);
 	rc = tree_rename(d->tree, from_id, s->name, to_id, name, flags, &list);
 	sim_risk(0);
@@ -510,6 +525,8 @@ static void do_rename(struct device *d, const struct spot *s, uint64_t to,
 		return;
 	if (key)
 		sim_superseded(key);
+	if (over && d->open && handle_ino(d->open) == over)
+		d->open_gone = true;
 	sim_say("dev%d renames %s ino %llu to %s in %llu%s", d->num, s->name,
 	        (unsigned long long)s->ino, name, (unsigned long long)to,
 	        flags == RENAME_EXCHANGE ? " (exchange)" : "");
@@ -586,6 +603,42 @@ bool device_is_calm(struct device *d)
 	     "query");
 	store_reader_done(d->store, db);
 	return !seen && !dirty && !unlisted;
+}
+
+/* Up to which change it has heard of everything. */
+static uint64_t heard_of(struct db *db)
+{
+	unsigned long at = 0, first = 1;
+	char link[96];
+	int64_t state = 0;
+
+	must(store_get_text(db, "delta_link", link, sizeof(link)), "link");
+	must(store_get_int(db, "delta_state", 0, &state), "state");
+	if (sscanf(link[0] ? link + 2 : "", "%lu:%lu", &at, &first) != 2 ||
+	    first || state != 2)
+		return 0;
+	return at;
+}
+
+bool device_may_take(struct device *d, const struct thing *t,
+                     const struct thing *folder)
+{
+	struct node *n = malloc(sizeof(*n));
+	struct db *db;
+	bool may = false;
+	int rc;
+
+	must(store_reader(d->store, &db), "reader");
+	for (const struct thing *p = t; p != folder && !may; p = p->parent)
+		may = p->seq > heard_of(db);
+	rc = node_get_by_id(db, t->id, n);
+	if (!may && rc == 0)
+		may = !n->parent &&
+		      (!t->blob || !(n->flags & NODE_HASHED) ||
+		       !memcmp(n->s_hash, t->blob->hash, sizeof(n->s_hash)));
+	store_reader_done(d->store, db);
+	free(n);
+	return may;
 }
 
 /* What it still has to do, for people. */

@@ -209,15 +209,23 @@ static int run_mutants(void)
 
 /* ---- the minimiser ------------------------------------------------------- */
 
-/* What kind of failure: the message up to its first digit or quote. */
+/* What kind of failure: the message without words that have digits. */
 static void kind_of(const char *out, char kind[64])
 {
-	const char *p = strstr(out, "FAIL seed=");
+	const char *p = strstr(out, "FAIL seed="), *end;
+	size_t n = 0;
 
-	p = p ? strchr(p, ' ') : NULL;
-	p = p ? strchr(p + 1, ' ') : NULL;
-	snprintf(kind, 64, "%.*s", p ? (int)strcspn(p, "0123456789\"/\n;") : 0,
-	         p ? p : "");
+	p = p ? strchr(p, ':') : NULL;
+	for (; p && *p && *p != '\n'; p = end) {
+		size_t len = strcspn(p + 1, " \n") + 1;
+
+		end = p + len;
+		if (strcspn(p, "0123456789") >= len && n + len < 64) {
+			memcpy(kind + n, p, len);
+			n += len;
+		}
+	}
+	kind[n] = '\0';
 }
 
 static bool fails_with(const bool *steps, char kind[64])

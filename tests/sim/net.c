@@ -191,6 +191,23 @@ static long found(struct trip *t, const struct thing *th, long status)
 	return status;
 }
 
+/* Promise 3 and "rm -r of a tree is one DELETE": only if all that lies in it is
+ * known and was removed here. */
+static void check_delete(const struct graph *g, const struct sim_call *c)
+{
+	const struct thing *folder = service_find(c->id);
+
+	for (size_t i = 0; folder && i < service.n; i++) {
+		const struct thing *t = service.things[i];
+
+		if (t->deleted || t == folder || !service_is_below(t, folder))
+			continue;
+		if (!device_may_take(sim_device(g->device), t, folder))
+			sim_fail("dev%d deletes %s with %s \"%s\" in it",
+			         g->device, folder->id, t->id, t->name);
+	}
+}
+
 static long looked(struct trip *t, struct thing *th)
 {
 	if (th)
@@ -339,7 +356,7 @@ static void answer(struct trip *t)
 		                  .json = t->lost ? NULL : t->json,
 		                  .was_sent = true };
 	struct retry_in in = { .kind = t->kind,
-		               .transport_rc = t->lost ? -ECONNRESET : 0,
+		               .transport_rc = t->lost ? -ENETRESET : 0,
 		               .was_sent = true,
 		               .status = a.status,
 		               .code = a.code,
@@ -421,6 +438,8 @@ int graph_start(struct graph *g, const struct graph_call *c)
 	t->arg = c->arg;
 	if (c->kind == RETRY_WRITE)
 		check_unguarded(g, &t->call);
+	if (t->call.op == DELETE)
+		check_delete(g, &t->call);
 	return 0;
 }
 
@@ -700,7 +719,7 @@ static void send_rest(struct trip *t)
 	t->lost = !service.calm && sim_chance(service.trouble);
 	if (!arrives) {
 		t->lost = true;
-		end_upload(t, -ECONNRESET,
+		end_upload(t, -ENETRESET,
 		           sim_chance(50) ? RETRY_WAIT : RETRY_LOOK);
 		return;
 	}

@@ -158,7 +158,7 @@ static void check_lives(const char *listing)
 static struct device devices[SIM_DEVICES];
 static int ndevices;
 static struct device *device; /* whose step it is */
-static bool jumps, deaths;
+static bool jumps, crashes, deaths, visits;
 
 static void pass(int64_t ms)
 {
@@ -187,7 +187,7 @@ static void one_step(void)
 		break;
 	case 3:
 		box = service_child(service_root(), "box");
-		if (box && sim_chance(60))
+		if (box && visits && sim_chance(60))
 			service_visitor(box);
 		break;
 	case 4:
@@ -211,7 +211,7 @@ static void one_step(void)
 			device_sync(d);
 		break;
 	case 10:
-		if (sim_chance(12))
+		if (crashes && sim_chance(12))
 			device_crash(d);
 		break;
 	case 11:
@@ -222,6 +222,16 @@ static void one_step(void)
 			service.lag = 0;
 		break;
 	}
+}
+
+/* Who works alone never meets a conflict: not even with what it sent itself and
+ * whose answer it did not get. (A folder whose making was not answered before
+ * the program died may be taken for a stranger's.) */
+static void check_alone(const char *listing)
+{
+	if (!visits && !crashes && ndevices == 1 &&
+	    (strstr(listing, " (conflict") || strstr(listing, " (item")))
+		sim_fail("a conflict with itself; there is\n%s", listing);
 }
 
 static bool all_calm(void)
@@ -251,10 +261,12 @@ static void calm_down(void)
 {
 	char *there = NULL, *here = NULL;
 	int i, quiet = 0, which = 0;
+	uint64_t seq;
 
 	service.calm = true;
 	sim_say("---- calm");
 	for (int n = 0; n < CALM_TURNS; n++) {
+		seq = service.seq;
 		for (i = 0; i < ndevices; i++) {
 			if (!n)
 				device_close(&devices[i]);
@@ -268,7 +280,7 @@ static void calm_down(void)
 				device_turn(&devices[i]);
 		}
 		pass(2000);
-		quiet = all_calm() ? quiet + 1 : 0;
+		quiet = all_calm() && seq == service.seq ? quiet + 1 : 0;
 		if (quiet == 40) { /* a poll came and brought nothing */
 			if (all_equal(&there, &here, &which))
 				break;
@@ -284,6 +296,7 @@ static void calm_down(void)
 		         here);
 	}
 	check_lives(there);
+	check_alone(there);
 }
 
 /* Each step draws from a stream of its own, so that leaving one out (the
@@ -305,8 +318,16 @@ static void set_world(void)
 	service.tags_move = sim_chance(20);
 	service.hides_hashes = sim_chance(10);
 	service.trouble = sim_chance(50) ? sim_below(15) : 0;
+	service.feed_is_old = sim_chance(20);
+	visits = sim_chance(80);
 	jumps = sim_chance(15);
-	deaths = sim_chance(50);
+	crashes = sim_chance(80);
+	deaths = crashes && sim_chance(60);
+}
+
+struct device *sim_device(int num)
+{
+	return &devices[num];
 }
 
 unsigned sim_steps(uint64_t s)

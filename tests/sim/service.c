@@ -116,14 +116,24 @@ struct thing *service_add(struct thing *parent, const char *name, bool folder,
 	return t;
 }
 
+static void remember(struct thing *t)
+{
+	t->before = (struct thing_state){ .parent = t->parent,
+		                          .blob = t->blob,
+		                          .etag = t->etag,
+		                          .mtime = t->mtime };
+	memcpy(t->before.name, t->name, sizeof(t->name));
+}
+
 void service_write(struct thing *t, struct blob *b)
 {
+	remember(t);
 	t->blob = b;
 	t->mtime = service.now_ns;
 	changed(t);
 }
 
-static bool is_below(const struct thing *t, const struct thing *folder)
+bool service_is_below(const struct thing *t, const struct thing *folder)
 {
 	for (; t; t = t->parent) {
 		if (t == folder)
@@ -134,14 +144,15 @@ static bool is_below(const struct thing *t, const struct thing *folder)
 
 bool service_move(struct thing *t, struct thing *parent, const char *name)
 {
-	if (is_below(parent, t))
+	if (service_is_below(parent, t))
 		return false;
+	remember(t);
 	if (name != t->name)
 		snprintf(t->name, sizeof(t->name), "%s", name);
-	changed(t);
-	if (parent != t->parent)
-		t->came = t->seq;
 	t->parent = parent;
+	changed(t);
+	if (parent != t->before.parent)
+		t->came = t->seq;
 	return true;
 }
 
@@ -234,7 +245,8 @@ cJSON *service_json(const struct thing *t)
 	         "lastModifiedDateTime", t->mtime);
 	for (size_t i = 0; i < service.n; i++)
 		children += !service.things[i]->deleted &&
-		            service.things[i]->parent == t;
+		            service.things[i]->parent &&
+		            !strcmp(service.things[i]->parent->id, t->id);
 	if (t->folder)
 		cJSON_AddNumberToObject(cJSON_AddObjectToObject(j, "folder"),
 		                        "childCount", children);
@@ -302,6 +314,27 @@ static void add_link(cJSON *j, const char *name, char kind,
 	cJSON_AddStringToObject(j, name, text);
 }
 
+/* As it was before its last change; the feed will tell that change again. */
+static cJSON *old_json(struct thing *t)
+{
+	struct thing old = *t;
+
+	old.parent = t->before.parent;
+	memcpy(old.name, t->before.name, sizeof(old.name));
+	old.blob = t->before.blob;
+	old.etag = t->before.etag;
+	old.mtime = t->before.mtime;
+	t->seq = ++service.seq;
+	sim_say("  it is told as it was before");
+	return service_json(&old);
+}
+
+static bool is_old(const struct thing *t)
+{
+	return service.feed_is_old && !service.calm && t->before.etag &&
+	       !t->deleted && !t->before.parent->deleted && sim_chance(15);
+}
+
 /* What came where it is before `until` but changed since is not left out. */
 static void add_later(cJSON *value, const struct link *l, uint64_t until)
 {
@@ -330,13 +363,17 @@ cJSON *service_delta(const char *link)
 		l.began = l.from;
 	while ((t = next_change(l.from)) && t->seq <= until && room) {
 		if (is_told(t, &l)) {
-			cJSON_AddItemToArray(value, service_json(t));
 			sim_say("  %lu %s \"%s\"%s", (unsigned long)t->seq,
 			        t->id, t->name, t->deleted ? " gone" : "");
+			l.from = t->seq;
+			cJSON_AddItemToArray(value, is_old(t)
+			                                    ? old_json(t)
+			                                    : service_json(t));
 			room--;
 			last = t;
+		} else {
+			l.from = t->seq;
 		}
-		l.from = t->seq;
 	}
 	if (!t || t->seq > until)
 		add_later(value, &l, until);
@@ -363,7 +400,7 @@ static struct thing *pick(struct thing *box, bool folders)
 	for (size_t i = 0; i < service.n; i++) {
 		struct thing *t = service.things[i];
 
-		if (!t->deleted && t != box && is_below(t, box) &&
+		if (!t->deleted && t != box && service_is_below(t, box) &&
 		    t->folder == folders)
 			list[n++] = t;
 	}
@@ -444,7 +481,7 @@ char *service_listing(void)
 		struct thing *t = service.things[i];
 		char path[2048] = "", more[2048];
 
-		if (t->deleted || t == box || !is_below(t, box))
+		if (t->deleted || t == box || !service_is_below(t, box))
 			continue;
 		for (struct thing *p = t; p != box; p = p->parent) {
 			snprintf(more, sizeof(more), "/%s%.1900s", p->name,

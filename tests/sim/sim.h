@@ -68,6 +68,14 @@ struct blob {
 	unsigned char data[];
 };
 
+struct thing_state { /* what changes of one */
+	struct thing *parent;
+	char name[128];
+	struct blob *blob;
+	unsigned etag;
+	int64_t mtime;
+};
+
 struct thing { /* a driveItem */
 	char id[24];
 	struct thing *parent;
@@ -80,6 +88,7 @@ struct thing { /* a driveItem */
 	uint64_t born; /* ...and when it was made */
 	int64_t mtime, created;
 	struct blob *of_tag[64];        /* content by eTag, modulo */
+	struct thing_state before;      /* its last change; no etag: none */
 	int64_t looked_ms[SIM_DEVICES]; /* when each last got it by GET */
 };
 
@@ -92,12 +101,14 @@ struct service {
 	bool tombs_for_all; /* a recursive delete names each of them */
 	bool tags_move;     /* eTags move for no reason */
 	bool hides_hashes;  /* hashes come late, or never */
+	bool feed_is_old;   /* it tells what was before the last change */
 	unsigned trouble;   /* percent */
 	int64_t now_ns;
 };
 extern struct service service;
 
 void service_start(void);
+bool service_is_below(const struct thing *t, const struct thing *folder);
 struct thing *service_root(void);
 struct thing *service_find(const char *id); /* NULL: not there, or deleted */
 struct thing *service_child(const struct thing *parent, const char *name);
@@ -143,8 +154,7 @@ struct device {
 	struct engine *engine;
 	struct graph *graph;
 	struct handle *open; /* a program that takes its time */
-	uint64_t open_ino, open_key;
-	bool hydrates; /* reads what it lacks at once */
+	bool open_gone;      /* ...with a file that was removed since */
 };
 
 /* ---- run.c ---- */
@@ -176,6 +186,11 @@ void device_poll(struct device *d);
 void device_work(struct device *d);
 void device_close(struct device *d);
 bool device_is_calm(struct device *d);
+/* It may take that along with a folder that it deletes: a program here removed
+ * it, as it is; or its news came too late. */
+bool device_may_take(struct device *d, const struct thing *t,
+                     const struct thing *folder);
+struct device *sim_device(int num);
 void device_explain(struct device *d);
 /* Everything below the root, sorted: "path key". malloc'ed. */
 char *device_list(struct device *d);
