@@ -10,11 +10,14 @@ import subprocess
 
 import pytest
 
-from kit import proc, trees
+from kit import proc, sealed, trees
 
 pytestmark = pytest.mark.configs("personal", "work")
 
 MIB = 2**20
+both = pytest.mark.configs("personal", "work", "personal-vault",
+                           "work-60-vault")
+vaults = pytest.mark.configs("personal-vault", "work-60-vault")
 
 
 def put(machine, path, *args, check=0, **kw):
@@ -23,6 +26,15 @@ def put(machine, path, *args, check=0, **kw):
 
 def no_leftovers(folder):
     return [p for p in os.listdir(folder) if p.startswith(".nmbackupfs")] == []
+
+
+@pytest.fixture
+def folder(signed_in, base, config):
+    """It is there, and in a vault with its descriptor: what a test does to
+    the service hits the file."""
+    if "vault" in config:
+        trees.write(base / "begun", b"")
+        put(signed_in, base / "begun")
 
 
 # -- without a sign-in --------------------------------------------------------
@@ -66,9 +78,11 @@ TROUBLE = [
     c + "-" + "-".join(f"{a}.{b}" for a, b in w.items())
     for c, _, w in TROUBLE])
 @pytest.mark.parametrize("again", [False, True], ids=["new", "again"])
-@pytest.mark.configs("personal")
+@pytest.mark.configs("personal", "personal-vault")
+@pytest.mark.usefixtures("folder")
 def test_put_through_trouble(signed_in, base, graphd, cls, times, what, again):
-    data = b"" if cls == "put" else trees.payload("p", 3 * MIB)
+    data = b"" if cls == "put" else trees.payload("p", 5 * MIB)
+    name = "d/p" if cls == "create" else "p"
     before = []
     if again:
         if cls == "create":
@@ -78,10 +92,10 @@ def test_put_through_trouble(signed_in, base, graphd, cls, times, what, again):
         before = [b"before"]
     graphd.fault(None if cls == "any" else cls, times, **what)
     trees.write(base / "p", data)
-    item_id = put(signed_in, base / "p")
+    item_id = put(signed_in, base / "p", "--as", name)
     assert graphd.fired()
-    assert graphd.item("p")["id"] == item_id
-    assert graphd.versions("p") == before + [data]
+    assert graphd.item(name)["id"] == item_id
+    assert graphd.versions(name) == before + [data]
     if again:
         assert item_id == first
 
@@ -130,13 +144,17 @@ def test_another_device_makes_the_name(signed_in, base, graphd):
     assert graphd.read("p") == b"theirs"
 
 
+@both
+@pytest.mark.usefixtures("folder")
 def test_corrupted_on_the_way(signed_in, base, graphd):
-    trees.write(base / "p", trees.payload("p", 100_000))
+    trees.write(base / "p", trees.payload("p", 5 * MIB))
     graphd.fault("fragment", hash="wrong")
     done = signed_in.run("put", base / "p", check=1)
     assert "other bytes" in done.stderr and not done.stdout
 
 
+@both
+@pytest.mark.usefixtures("folder")
 def test_full_drive(signed_in, base, graphd):
     graphd.set_quota(remaining=1000)
     trees.write(base / "p", bytes(MIB))
@@ -144,6 +162,7 @@ def test_full_drive(signed_in, base, graphd):
     assert "full" in done.stderr
 
 
+@both
 def test_interrupted_put_leaves_nothing(signed_in, base, graphd):
     trees.write(base / "p", bytes(8 * MIB))
     graphd.limit(up=MIB)
@@ -156,6 +175,175 @@ def test_interrupted_put_leaves_nothing(signed_in, base, graphd):
     graphd.limit(up=0)
     proc.wait_until(lambda: not graphd.sessions(), 20,
                     "the session's end at the service")
+    assert not graphd.item("p", missing_ok=True)
+
+
+# -- vaults -------------------------------------------------------------------
+
+def mode_of(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@vaults
+def test_put_into_a_vault(signed_in, base, graphd):
+    """Without a mount and twice, then read through mounts elsewhere."""
+    trees.write(base / "p", b"one")
+    os.utime(base / "p", ns=(10**18, 10**18 + 123_456_789))
+    first = put(signed_in, base / "p", "--as", "2026/11/daily: p")
+    assert graphd.read("2026/11/daily: p") == b"one"
+    assert all(0x4e00 <= ord(c) <= 0x8dff for name in graphd.raw.names()
+               for c in name if not name.startswith(".nmbackupfs"))
+    trees.write(base / "p", b"two")
+    os.utime(base / "p", ns=(10**18, 10**18 + 7))
+    (base / "p").chmod(0o750)
+    assert put(signed_in, base / "p", "--as", "2026/11/daily: p") == first
+    assert graphd.versions("2026/11/daily: p") == [b"one", b"two"]
+    signed_in.wipe()
+    mnt = signed_in.mount()
+    there = mnt / "2026/11/daily: p"
+    assert there.read_bytes() == b"two"
+    assert there.stat().st_mtime_ns == 10**18 + 7 and mode_of(there) == 0o750
+    for what in (first, "2026/11/daily: p"):
+        signed_in.run("get", what, "-o", base / "out", check=0)
+        assert (base / "out").read_bytes() == b"two"
+        assert (base / "out").stat().st_mtime_ns == 10**18 + 7
+        assert mode_of(base / "out") == 0o750
+        (base / "out").unlink()
+
+
+SMALL = 4 * MIB - sealed.HEADER - 64 * sealed.TAG  # goes in one request
+
+
+@pytest.mark.parametrize("size", [0, 1, 65535, 65536, 65537, 131072, SMALL,
+                                  SMALL + 1, 5 * MIB])
+@pytest.mark.configs("personal-vault")
+def test_sizes_in_a_vault(signed_in, base, graphd, size):
+    """Up to 4 MiB there in one request, more in a session."""
+    data = trees.payload("s", size)
+    trees.write(base / "s", data)
+    item_id = put(signed_in, base / "s")
+    assert graphd.requests().get("session", 0) == (size > SMALL)
+    assert graphd.read("s") == data
+    for what in ("s", item_id):
+        done = subprocess.run(signed_in.command("get", what),
+                              env=signed_in.env, capture_output=True,
+                              timeout=proc.patience(30), check=True)
+        assert done.stdout == data
+
+
+@pytest.mark.configs("personal-vault")
+def test_one_version_follows_another(signed_in, base, graphd):
+    """What the mount has read is older than what put makes of it."""
+    mnt = signed_in.mount()
+    (mnt / "p").write_bytes(b"one")
+    signed_in.flush()
+    mnt.unmount()
+    for i in (b"two", b"three"):
+        trees.write(base / "p", i)
+        put(signed_in, base / "p")
+    mnt = signed_in.mount()
+    proc.wait_until(lambda: (mnt / "p").read_bytes() == b"three", 20,
+                    "what was put")
+    (mnt / "p").write_bytes(b"four")
+    signed_in.flush()
+    assert graphd.versions("p") == [b"one", b"two", b"three", b"four"]
+
+
+@pytest.mark.configs("personal-vault")
+@pytest.mark.parametrize("damage", ["header", "chunk", "end", "older",
+                                    "another"])
+def test_damaged_content_is_not_taken(signed_in, base, graphd, damage):
+    mnt = signed_in.mount()
+    (mnt / "p").write_bytes(trees.payload("1", 200_000))
+    (mnt / "q").write_bytes(trees.payload("q", 200_000))
+    signed_in.flush()
+    old = graphd.raw.read(graphd.raw_path("p"))
+    other = graphd.raw.read(graphd.raw_path("q"))
+    with open(mnt / "p", "r+b") as f:
+        f.write(b"new")
+    signed_in.flush()
+    mnt.unmount()
+    data = bytearray(graphd.raw.read(graphd.raw_path("p")))
+    if damage == "older":
+        data = old
+    elif damage == "another":
+        data = other
+    else:
+        at = {"header": 60, "chunk": 100_000, "end": len(data) - 1}[damage]
+        data[at] ^= 1
+    graphd.raw.put(graphd.raw_path("p"), bytes(data))
+    trees.write(base / "out", b"old")
+    done = signed_in.run("get", "p", "-o", base / "out", check=1)
+    assert '"p": ' in done.stderr
+    assert (base / "out").read_bytes() == b"old" and no_leftovers(base)
+    signed_in.run("get", "q", "-o", base / "q", check=0)
+    trees.write(base / "p", b"healed")
+    put(signed_in, base / "p")
+    signed_in.run("get", "p", "-o", base / "out", check=0)
+    assert (base / "out").read_bytes() == b"healed"
+
+
+@pytest.mark.configs("personal-vault")
+def test_two_of_one_name(signed_in, base, graphd):
+    """The one that mounts show under it, and the other under its alias."""
+    mnt = signed_in.mount()
+    (mnt / "p.txt").write_bytes(b"first")
+    (mnt / "q.txt").write_bytes(b"second")
+    signed_in.flush()
+    first, second = (graphd.item(n)["id"] for n in ("p.txt", "q.txt"))
+    graphd.rename("q.txt", "p.txt")
+    proc.wait_until(lambda: len(os.listdir(mnt.path)) == 2
+                    and not (mnt / "q.txt").exists(), 20, "the rename")
+    alias, = set(os.listdir(mnt.path)) - {"p.txt"}
+    assert "(conflict " in alias
+    shown = {name: (mnt / name).read_bytes() for name in ("p.txt", alias)}
+    assert set(shown.values()) == {b"first", b"second"}
+    mnt.unmount()
+    for name, data in shown.items():
+        signed_in.run("get", name, "-o", base / name, check=0)
+        assert (base / name).read_bytes() == data
+    trees.write(base / "new", b"third")
+    theirs = first if shown[alias] == b"first" else second
+    assert put(signed_in, base / "new", "--as", alias) == theirs
+
+
+@vaults
+def test_who_is_no_member(signed_in, second_machine, base):
+    trees.write(base / "p", b"p")
+    item_id = put(signed_in, base / "p")
+    for args in (["put", base / "p"], ["get", "p", "-o", base / "out"],
+                 ["get", item_id, "-o", base / "out"]):
+        done = second_machine.run(*args, check=4)
+        assert "nmbackupfs vault add age1" in done.stderr
+        assert "--recovery-key FILE" in done.stderr
+    assert not (base / "out").exists()
+
+
+@pytest.mark.configs("personal-vault")
+def test_put_makes_no_vault_unasked(signed_in, base, graphd):
+    trees.write(base / "p", b"p")
+    signed_in.env["NMBACKUPFS_RECOVERY_KEY_OUT"] = ""
+    done = signed_in.run("put", base / "p", check=9)
+    assert "--recovery-key-out" in done.stderr
+    signed_in.run("get", "p", "-o", base / "out", check=1)
+    graphd.raw.put("ordinary", b"o")
+    signed_in.run("put", base / "p", "--no-recovery-key", check=2)
+    assert graphd.raw.read("ordinary") == b"o"
+    assert len(graphd.raw.files()) == 1
+
+
+@pytest.mark.configs("personal-vault")
+def test_file_that_changes_while_it_is_sent(signed_in, base, graphd, folder):
+    trees.write(base / "p", trees.payload("p", 8 * MIB))
+    graphd.limit(up=2 * MIB)
+    process = signed_in.popen("put", base / "p", stderr=subprocess.PIPE,
+                              text=True)
+    graphd.wait_request("fragment")
+    with open(base / "p", "r+b") as f:
+        f.write(bytes(8 * MIB))
+    graphd.limit(up=0)
+    _, said = process.communicate(timeout=proc.patience(60))
+    assert process.returncode == 1 and "changed while" in said
     assert not graphd.item("p", missing_ok=True)
 
 
@@ -223,6 +411,7 @@ def test_options_of_the_command(signed_in, base, graphd):
 
 # -- what comes down ------------------------------------------------------------
 
+@both
 def test_mtime_goes_there_and_back(signed_in, base, graphd):
     trees.write(base / "p", b"p")
     os.utime(base / "p", (1_600_000_000, 1_600_000_000))
@@ -317,6 +506,7 @@ def test_a_slow_reader_and_one_that_leaves(signed_in, graphd):
 
 # -- beside a mount -------------------------------------------------------------
 
+@both
 def test_put_through_the_mount_keeps_the_id(signed_in, mnt, base, graphd):
     trees.write(base / "p", b"one")
     os.utime(base / "p", (1_600_000_000, 1_600_000_000))
