@@ -7,8 +7,8 @@
 #include "auth/attributes.h"
 #include "auth/seal_names.h"
 
-/* Of every name that much is kept free in a path for attributes it may get
- * later (design: "Vault"). */
+/* Of a path's last name that much is kept free for attributes it may get later
+ * (design: "Vault"). Folders rarely have any, and a path has many. */
 #define ATTR_ROOM 48
 
 /* A longer link name than that, with its target, has the target in the item's
@@ -162,8 +162,9 @@ int vault_name_units(const struct codec *c, const struct node *n,
 	rc = format(v, n->name, &a, text);
 	if (rc == 0) {
 		len = strlen(text);
-		units = seal_names_units(vault_names(v), strlen(n->name),
-		                         len > ATTR_ROOM ? len : ATTR_ROOM);
+		if (!S_ISDIR(n->mode) && len < ATTR_ROOM)
+			len = ATTR_ROOM;
+		units = seal_names_units(vault_names(v), strlen(n->name), len);
 		*out_units = (unsigned)units;
 		if (units > SEAL_NAMES_UNITS_MAX)
 			rc = -ENAMETOOLONG;

@@ -36,6 +36,7 @@ MISSING = {"h2": "the kit has no HTTP/2 yet"}
 def pytest_configure(config):
     config.addinivalue_line("markers", "configs(*names): see conftest.py")
     config.addinivalue_line("markers", "mount_options(*args): flags for mnt")
+    config.addinivalue_line("markers", "plain(why): not in a vault")
     proc.become_subreaper()
     proc.take_interrupts()
 
@@ -96,6 +97,9 @@ def graphd(base, config, request):
     kind, *parts = config.split("-")
     for part in MISSING.keys() & parts:
         pytest.skip(MISSING[part])
+    plain = request.node.get_closest_marker("plain")
+    if plain and "vault" in parts:
+        pytest.skip(plain.args[0])
     latency = sum(int(p) for p in parts if p.isdigit())
     made = sealed.SealedGraphd if "vault" in parts else kit_graphd.Graphd
     server = made(base / "graphd", kind, latency)

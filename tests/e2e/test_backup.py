@@ -91,6 +91,7 @@ def test_long_names(signed_in, mnt):
     assert (mnt / ("D" * 200) / "inside").read_bytes() == b"i"
 
 
+@pytest.mark.plain("names do not clash in a vault")
 @pytest.mark.configs("personal")
 def test_names_the_service_holds_equal(mnt, signed_in, graphd):
     """Plain folders: a case twin is EEXIST here, never an overwrite there."""
@@ -221,6 +222,7 @@ def test_five_thousand_files_in_a_directory(signed_in, mnt, graphd):
         assert (mnt / f"many/{i:05d}").read_bytes() == b"%d" % i
 
 
+@pytest.mark.plain("twenty levels of sealed names are too long a path")
 def test_deep_and_empty(signed_in, mnt):
     """Twenty levels, empty folders, empty files."""
     deep = mnt.path
@@ -314,6 +316,7 @@ def test_removed_large_tree(signed_in, mnt, graphd):
     assert graphd.tree() == {}
 
 
+@pytest.mark.plain("it asks for a session each; test_vault.py has the other count")
 def test_small_file_costs_few_requests(signed_in, mnt, graphd):
     """A session and one fragment each, because the mtime rides in the session;
     no PATCH, no look beforehand."""

@@ -91,6 +91,7 @@ def test_trouble_costs_only_time(signed_in, base, graphd, cls, times, what):
     assert not signed_in.status()["blocked"]
 
 
+@pytest.mark.plain("small files take no session")
 def test_retry_after_is_waited_out_by_all(signed_in, mnt, graphd):
     """429 freezes the account: no request before its time, which is among
     what graphd's statistics call forbidden."""
@@ -140,6 +141,7 @@ def test_quota_full(signed_in, mnt, graphd):
     graphd.set_quota(remaining=2**30)
 
 
+@pytest.mark.plain("no name is refused")
 def test_blocked_is_set_aside(signed_in, mnt, graphd):
     """One file refused for good; the rest go on; status says which and why."""
     graphd.fault({"name": "refused"}, times=0, status=403,
@@ -171,6 +173,7 @@ def test_removed_before_its_session_opened(signed_in, mnt, graphd):
     assert not signed_in.status()["blocked"]
 
 
+@pytest.mark.plain("small files take no session")
 def test_corrupt_upload_is_noticed(signed_in, mnt, graphd):
     """A hash that differs from ours: sent again, never called synced."""
     graphd.fault("fragment", hash="wrong")
@@ -208,10 +211,11 @@ def test_hash_that_never_comes(signed_in, mnt, graphd):
     assert not evictable(signed_in, "f")
     signed_in.flush()
     assert evictable(signed_in, "f")
-    assert graphd.bytes_down() == len(data)
+    assert graphd.bytes_down() == graphd.stored_size(len(data))
     assert graphd.read("f") == data
 
 
+@pytest.mark.plain("small files take no session")
 @pytest.mark.configs("personal")
 def test_old_content_without_a_hash_is_not_ours(signed_in, mnt, graphd):
     """The session is gone and nothing was done; what is there has our size, and

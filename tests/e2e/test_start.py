@@ -197,6 +197,7 @@ def test_second_instance_names_the_first(signed_in, mnt, base):
     (mnt / "still").write_bytes(b"works")
 
 
+@pytest.mark.plain("two profiles would want one key file")
 def test_profiles_live_side_by_side(signed_in, graphd, mnt):
     """Another profile has its own state and sign-in."""
     graphd.login(mode="approve", interval_s=0)
@@ -258,6 +259,7 @@ def token_values(machine):
     return found
 
 
+@pytest.mark.plain("test_secrets.py knows a vault's keys")
 def test_nothing_secret_leaks(signed_in, mnt, graphd):
     """Tokens only in the keystore, 0600; not in logs, arguments or state."""
     (mnt / "x").write_bytes(b"1" * 5_000_000)

@@ -34,6 +34,7 @@ def test_members(signed_in, mnt):
     assert "ok" not in signed_in.status()
 
 
+@pytest.mark.plain("no name is refused")
 def test_for_people(signed_in, mnt, graphd):
     graphd.fault({"path": "/refused"}, times=0, status=403, code="accessDenied")
     (mnt / "refused\x1b[31m").write_bytes(b"r")
@@ -70,6 +71,7 @@ def test_of_a_path(signed_in, mnt, base, graphd):
     signed_in.run("flush", mnt / "d/absent", check=1)
 
 
+@pytest.mark.plain("two profiles would want one key file")
 def test_the_profile_of_a_path(signed_in, graphd):
     """A path in the mount of another profile needs no --profile."""
     env = {"NMBACKUPFS_PROFILE": "work"}
@@ -107,6 +109,7 @@ def test_umount_of_a_dead_mount(signed_in, mnt, graphd):
     assert graphd.read("f") == b"f"
 
 
+@pytest.mark.plain("no name is refused")
 def test_umount_with_something_blocked(signed_in, mnt, graphd):
     """Waiting would not help: unmounted, and said."""
     graphd.fault({"name": "refused"}, times=0, status=403, code="accessDenied")

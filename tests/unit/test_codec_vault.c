@@ -151,6 +151,9 @@ static void test_long_names(void)
 	CHECK_EQ(units, 184); /* 16 + 255 + 1 + 48 in groups of 7 */
 	CHECK_EQ(codec->ops->open_name(codec, sealed, &n, target), 0);
 	CHECK_EQ(strlen(n.name), 255);
+	n.mode = S_IFDIR | 0755;
+	CHECK_EQ(codec->ops->name_units(codec, &n, NULL, &units), 0);
+	CHECK_EQ(units, 156); /* names.md A4: no attributes */
 
 	/* A long target goes into the content, a short one rides along. */
 	memset(link, 't', sizeof(link) - 1);
