@@ -120,7 +120,6 @@ def test_revoked_sign_in_leaves_the_mount_up(signed_in, mnt, graphd):
 
 
 def test_login_service_down_is_not_a_sign_out(signed_in, mnt, graphd):
-    mnt.wait_listed()
     graphd.login(expire_access=True, fail={"count": 3, "status": 503,
                                            "error": "server_error"})
     (mnt / "x").write_bytes(b"x")
