@@ -53,7 +53,7 @@ static void test_appears_whole(void)
 	struct stat st;
 
 	begin();
-	CHECK_EQ(output_open(path, "n", 022, &o), 0);
+	CHECK_EQ(output_open(path, "n", 0644, &o), 0);
 	CHECK_EQ(output_write(&o, "whole", 5), 0);
 	CHECK_EQ(access(path, F_OK), -1);
 	CHECK_EQ(output_end(&o, 0, INT64_C(1600000000000000000)), 0);
@@ -70,7 +70,7 @@ static void test_error_leaves_the_old_one(void)
 
 	begin();
 	write_file(path, "old");
-	CHECK_EQ(output_open(path, "n", 022, &o), 0);
+	CHECK_EQ(output_open(path, "n", 0644, &o), 0);
 	CHECK_EQ(output_write(&o, "new", 3), 0);
 	check_file(path, "old");
 	CHECK_EQ(output_end(&o, -EIO, 0), -EIO);
@@ -83,13 +83,13 @@ static void test_directory(void)
 	struct output o;
 
 	begin();
-	CHECK_EQ(output_open(dir, "file", 022, &o), 0);
+	CHECK_EQ(output_open(dir, "file", 0644, &o), 0);
 	CHECK_EQ(output_write(&o, "x", 1), 0);
 	CHECK_EQ(output_end(&o, 0, 0), 0);
 	check_file(path, "x");
-	CHECK_EQ(output_open(dir, "file", 022, &o), -EEXIST);
+	CHECK_EQ(output_open(dir, "file", 0644, &o), -EEXIST);
 	/* one that appears meanwhile is not replaced either */
-	CHECK_EQ(output_open(dir, "other", 022, &o), 0);
+	CHECK_EQ(output_open(dir, "other", 0644, &o), 0);
 	write_file(other, "mine");
 	CHECK_EQ(output_end(&o, 0, 0), -EEXIST);
 	check_file(other, "mine");
@@ -105,7 +105,7 @@ static void test_link_and_mode(void)
 	write_file(path, "old");
 	CHECK_EQ(chmod(path, 0640), 0);
 	CHECK_EQ(symlink("file", other), 0);
-	CHECK_EQ(output_open(other, "n", 022, &o), 0);
+	CHECK_EQ(output_open(other, "n", 0644, &o), 0);
 	CHECK_EQ(output_write(&o, "new", 3), 0);
 	CHECK_EQ(output_end(&o, 0, 0), 0);
 	check_file(path, "new");
@@ -122,14 +122,14 @@ static void test_special(void)
 	struct stat st;
 
 	begin();
-	CHECK_EQ(output_open("/dev/null", "n", 022, &o), 0);
+	CHECK_EQ(output_open("/dev/null", "n", 0644, &o), 0);
 	CHECK_EQ(output_write(&o, "new", 3), 0);
 	CHECK_EQ(output_end(&o, 0, 0), 0);
 	CHECK_EQ(stat("/dev/null", &st), 0);
 	CHECK(S_ISCHR(st.st_mode));
-	CHECK_EQ(output_open("", "n", 022, &o), -ENOENT);
+	CHECK_EQ(output_open("", "n", 0644, &o), -ENOENT);
 	snprintf(other, sizeof(other), "%s/no/such", dir);
-	CHECK_EQ(output_open(other, "n", 022, &o), -ENOENT);
+	CHECK_EQ(output_open(other, "n", 0644, &o), -ENOENT);
 	end();
 }
 

@@ -452,7 +452,8 @@ static void test_older_schema(void)
 	CHECK_EQ(store_begin(s, &db), 0);
 	CHECK_EQ(db_script(db, "DROP TABLE bond;"
 	                       "ALTER TABLE attempt DROP COLUMN bond;"
-	                       "ALTER TABLE cfile DROP COLUMN base_hash;"),
+	                       "ALTER TABLE cfile DROP COLUMN base_hash;"
+	                       "DROP INDEX node_left;"),
 	         0);
 	CHECK_EQ(store_set_int(db, "schema", 1), 0);
 	CHECK_EQ(store_set_int(db, "k", 5), 0);
@@ -492,7 +493,9 @@ static void test_schema_2(void)
 	make_dir();
 	CHECK_EQ(store_open(dir, &s, &found), 0);
 	CHECK_EQ(store_begin(s, &db), 0);
-	CHECK_EQ(db_script(db, "ALTER TABLE cfile DROP COLUMN base_hash;"), 0);
+	CHECK_EQ(db_script(db, "ALTER TABLE cfile DROP COLUMN base_hash;"
+	                       "DROP INDEX node_left;"),
+	         0);
 	CHECK_EQ(store_set_int(db, "schema", 2), 0);
 	CHECK_EQ(store_commit(s), 0);
 	store_close(s, true);
