@@ -54,7 +54,6 @@ stand_environment() { # GRAPH-URL LOGIN-URL
     export NMBACKUPFS_GRAPH_URL=$1 NMBACKUPFS_LOGIN_URL=$2
     export NMBACKUPFS_CLIENT_ID=11111111-2222-3333-4444-555555555555
     export NMBACKUPFS_ACCOUNT=personal NMBACKUPFS_KEYSTORE=file
-    export NMBACKUPFS_PLAIN=yes
     export XDG_CONFIG_HOME=$work/config XDG_STATE_HOME=$work/state
     export XDG_RUNTIME_DIR=$work/run
     # shellcheck disable=SC2174 # the parent is there
