@@ -146,11 +146,11 @@ def test_flapping(signed_in, mnt, graphd, base):
     source = trees.make_tree(base / "source", seed=31, files=30)
     shutil.copytree(source, mnt / "t")
     for _ in range(4):
-        graphd.wait_upload()
+        proc.wait_until(lambda: graphd.upload_begun() or
+                        not signed_in.status()["pending_files"],
+                        what="an upload, or the end of all")
         graphd.stop()
         graphd.start()
-        if not signed_in.status()["pending_files"]:
-            break
     signed_in.flush()
     assert len(graphd.files()) == 30
     assert not [n for n in graphd.files() if "conflict" in n]

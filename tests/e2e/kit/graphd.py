@@ -254,13 +254,14 @@ class Graphd:
         self._wait(timeout, **{"class": cls,
                                "count": self._marks.get(cls, 0) + more})
 
+    def upload_begun(self):
+        """Whether any content was sent since mark() and so on."""
+        classes = self.stats()["classes"]
+        return any(classes.get(c, {}).get("count", 0)
+                   > self._marks.get(c, 0) for c in UPLOADS)
+
     def wait_upload(self, timeout=20):
-        """Until any content was sent since mark() and so on."""
-        def begun():
-            classes = self.stats()["classes"]
-            return any(classes.get(c, {}).get("count", 0)
-                       > self._marks.get(c, 0) for c in UPLOADS)
-        proc.wait_until(begun, timeout, "an upload")
+        proc.wait_until(self.upload_begun, timeout, "an upload")
 
     def wait_idle(self, ms=200, timeout=20):
         self._wait(timeout, idle_ms=ms)

@@ -123,6 +123,19 @@ def mounts_below(directory):
     return sorted(found, key=len, reverse=True)
 
 
+def holders_of(mount_point):
+    """[(pid, command)] of the processes that still see a mount there."""
+    found = []
+    for table in pathlib.Path("/proc").glob("[0-9]*/mountinfo"):
+        try:
+            if f" {mount_point} " in table.read_text(errors="replace"):
+                pid = int(table.parent.name)
+                found.append((pid, " ".join(command_of(pid))[:80]))
+        except OSError:
+            pass
+    return found
+
+
 def unmount_all(directory):
     """Last resort of the clean-up; a hung mount does not stop it."""
     for where in mounts_below(directory):

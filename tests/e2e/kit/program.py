@@ -250,6 +250,9 @@ class Mount:
     def describe_pending(self):
         """What it still has to do, by its status and in its own tables."""
         said = self.machine.run("status", "--json").stdout
+        holders = proc.holders_of(self.path)
+        if holders:
+            said += f"mounted in the namespaces of {holders}: it can't end\n"
         for path in self.machine.state.rglob("state.db"):
             with contextlib.closing(sqlite3.connect(path)) as db:
                 db.row_factory = sqlite3.Row
