@@ -4,6 +4,7 @@ A check that can't fail proves nothing: a leaked credential and a forbidden
 request must be found, faults must count, the drive must outlive a restart."""
 
 import json
+import ssl
 import threading
 import urllib.error
 import urllib.parse
@@ -22,8 +23,11 @@ class Client:
 
     def __init__(self, graphd):
         self.graphd = graphd
+        trust = ssl.create_default_context(
+            cafile=graphd.front and graphd.front.ca)
         self.opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}))
+            urllib.request.ProxyHandler({}),
+            urllib.request.HTTPSHandler(context=trust))
         self.token = graphd._post("token", {})["access_token"]
 
     def __call__(self, method, url, body=None, token=True, **headers):

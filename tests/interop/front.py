@@ -43,7 +43,8 @@ class Front:
     def to(self, backend_port):
         """Forwards to graphd's port on this machine."""
         self.base.mkdir(parents=True, exist_ok=True)
-        world.make_certificates(self.base, "127.0.0.1", "localhost")
+        if not self.ca.exists():
+            world.make_certificates(self.base, "127.0.0.1", "localhost")
         self.process = subprocess.Popen(
             [*world.DIES_WITH_US, shutil.which("nghttpx", path=PATH), "--conf=/dev/null",
              "--workers=1", f"--frontend=127.0.0.1,{self.port}",

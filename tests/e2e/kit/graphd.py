@@ -11,12 +11,16 @@ import json
 import os
 import pathlib
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 
 from . import proc
+
+sys.path.append(str(proc.ROOT / "tests/interop"))
+import front  # noqa: E402
 
 BINARY = pathlib.Path(os.environ.get("NMB_TEST_GRAPHD")
                       or proc.ROOT / "build/gcc/graphd").resolve()
@@ -32,12 +36,13 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Graphd:
-    """A drive of `kind` (personal, migrated, work) with a latency in ms.
+    """A drive of `kind` (personal, migrated, work) with a latency in ms, and
+    with TLS and HTTP/2 in front of it if `http2`.
 
     The drive outlives stop() and start(), which keep the port; counters are
     summed over both."""
 
-    def __init__(self, base, kind="personal", latency_ms=0):
+    def __init__(self, base, kind="personal", latency_ms=0, http2=False):
         self.base = pathlib.Path(base)
         self.base.mkdir(parents=True, exist_ok=True)
         self.log = self.base / "graphd.log"
@@ -45,11 +50,15 @@ class Graphd:
         self.account = "work" if kind == "work" else "personal"
         self.port = 0
         self.process = None
+        self.front = front.Front(self.base / "front") if http2 else None
+        self._front_runs = contextlib.ExitStack()
         self._past = []      # statistics of earlier runs
         self._marks = {}     # counts from which wait_request() counts
         self._faults = 0
         self._last_fault = None
-        self._sticky = {"login": {"interval_s": 0}, "quirks": {},
+        # What was on its way when it was told to wait (tests/graphd/quirks.h).
+        grace = {"freeze_grace_ms": int(proc.patience(300))}
+        self._sticky = {"login": {"interval_s": 0}, "quirks": grace,
                         "latency_ms": {"*": latency_ms}, "bandwidth": {}}
 
     # -- the process --------------------------------------------------------
@@ -57,7 +66,9 @@ class Graphd:
     def command(self):
         return [str(BINARY), "--port", str(self.port), "--kind",
                 KINDS[self.kind], "--data", str(self.base / "data"),
-                "--quota", str(5 * 2**30)]
+                "--quota", str(5 * 2**30),
+                *(["--content-url", f"https://localhost:{self.front.port}"]
+                  if self.front else [])]
 
     def start(self):
         command = self.command()
@@ -74,10 +85,15 @@ class Graphd:
         assert line, "graphd did not start:\n" + proc.tail(self.log)
         info = json.loads(line)
         self.port = info["port"]
-        self.graph_url = info["graph_url"]
+        self.direct_url = self.graph_url = info["graph_url"]
         self.login_url = info["login_url"]
         self.content_url = info["content_url"]
         self.url = info["control_url"]
+        if self.front:
+            self._front_runs.enter_context(self.front.to(self.port))
+            for name in ("graph_url", "login_url"):
+                path = urllib.parse.urlsplit(info[name]).path
+                setattr(self, name, self.front.url + path)
         self._marks = {}
         self._post("set", self._sticky)
 
@@ -87,12 +103,22 @@ class Graphd:
             return
         if self.is_running():
             self._past.append(self._get("stats"))
+        self._front_runs.close()
         proc.stop(self.process)
         self.process.stdout.close()
         self.process = None
 
     def is_running(self):
         return self.process is not None and self.process.poll() is None
+
+    def client_env(self):
+        """How the program finds it."""
+        env = {"NMBACKUPFS_GRAPH_URL": self.graph_url,
+               "NMBACKUPFS_LOGIN_URL": self.login_url}
+        if self.front:
+            env |= {"NMBACKUPFS_CA_FILE": str(self.front.ca),
+                    "NMBACKUPFS_HTTP2": "yes"}
+        return env
 
     # -- requests to the control page ---------------------------------------
 
@@ -293,7 +319,7 @@ class Graphd:
                 f"Authorization was sent to {stats.get('last_leak')}"
             assert not stats["forbidden"], \
                 "forbidden requests:\n" + "\n".join(
-                    f"{f['count']} x {f['rule']}: {f['last']}"
+                    f"{f['count']} x {f['rule']}: {f.get('last')}"
                     for f in stats["forbidden"])
 
     # -- the drive --------------------------------------------------------------
@@ -365,7 +391,7 @@ class Graphd:
     def quota(self):
         token = self._post("token", {})["access_token"]
         request = urllib.request.Request(
-            self.graph_url + "/me/drive",
+            self.direct_url + "/me/drive",
             headers={"Authorization": f"Bearer {token}"})
         with _opener.open(request, timeout=20) as answer:
             return json.load(answer)["quota"]
