@@ -58,21 +58,6 @@ def stalled(home, sent, graphd, data):
     return mnt
 
 
-def plain_name(graphd):
-    [name] = [n for n in graphd.files() if not n.startswith(".")]
-    return name
-
-
-def opened(home, graphd):
-    """What lies on the server, opened by hand."""
-    data = graphd.read(plain_name(graphd))
-    key = agefile.Identity.from_file(home.recovery_key)
-    head = agefile.open_head(data, [key])
-    at = agefile.borders(len(data))
-    return b"".join(head.open_chunk(i, i == len(at) - 2, data[b:e])
-                    for i, (b, e) in enumerate(zip(at, at[1:])))
-
-
 def test_the_proof_can_fail(home, sent, graphd, base):
     """Two contents under one key are found, wherever they differ."""
     mnt = home.mount()
@@ -104,7 +89,7 @@ def test_write_during_a_stalled_upload(home, sent, graphd):
     assert new != old
     graphd.unstall()
     home.flush()
-    assert opened(home, graphd) == new
+    assert graphd.read("f") == new
     prove(home, sent, keys=2, chunks=500)
 
 
@@ -129,7 +114,7 @@ def test_killed_in_a_session_and_resumed(home, sent, graphd, write):
     if write == "after":
         change()
     home.flush()
-    assert opened(home, graphd) == data
+    assert graphd.read("f") == data
     prove(home, sent, keys=1 if write == "no" else 2, pieces=3)
     assert "upload resumed" in home.log.read_text(errors="replace")
 
@@ -240,12 +225,8 @@ def test_bit_rot_in_mid_upload(home, sent, graphd):
     mnt = home.mount()
     done = home.run("flush", "--timeout", "15")
     assert done.returncode != 0  # it can't be sent, and says so
-    assert plain_names(graphd) == []
+    assert graphd.files() == {}
     prove(home, sent, keys=1)
-
-
-def plain_names(graphd):
-    return [n for n in graphd.files() if not n.startswith(".")]
 
 
 def test_cloned_machine(home, sent, graphd, base, config):
@@ -282,7 +263,7 @@ def epochs(home, graphd):
 
 def assert_sealed_for_new_epoch(home, graphd):
     old, new = epochs(home, graphd)
-    data = graphd.read(plain_name(graphd))
+    data = graphd.raw.read(graphd.raw_path("f"))
     assert agefile.open_head(data, [new])
     with pytest.raises(AssertionError):
         agefile.open_head(data, [old])
@@ -298,7 +279,7 @@ def test_new_epoch_while_killed(home, sent, graphd):
     home.run("vault", "rotate", check=0)
     home.mount()
     home.flush()
-    assert opened(home, graphd) == data
+    assert graphd.read("f") == data
     assert_sealed_for_new_epoch(home, graphd)
     prove(home, sent, keys=2)
 
@@ -315,6 +296,6 @@ def test_new_epoch_while_waiting(home, sent, graphd):
                     home.log.read_text(errors="replace"), 20, "the news")
     graphd.clear_faults()
     home.flush()
-    assert opened(home, graphd) == data
+    assert graphd.read("f") == data
     assert_sealed_for_new_epoch(home, graphd)
     prove(home, sent, keys=2)

@@ -128,6 +128,6 @@ def descriptor(graphd, identity_file):
     """The vault's descriptor as it lies on the drive, opened by `age`."""
     done = subprocess.run(
         ["age", "-d", "-i", str(identity_file)],
-        input=graphd.read(".nmbackupfs/vault.age"), capture_output=True,
+        input=graphd.raw.read(".nmbackupfs/vault.age"), capture_output=True,
         check=True, timeout=30)
     return json.loads(done.stdout)

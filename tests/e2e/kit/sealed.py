@@ -68,7 +68,7 @@ class SealedGraphd(graphd.Graphd):
                 bytes.fromhex(names["key"]), names["text"], names["pad"])
         return self._sealed_names
 
-    def _opened(self, folder):
+    def opened(self, folder=graphd.FOLDER):
         """[(plain path, raw path, item)] of all whose names open."""
         raw = super().tree(folder)
         names, plain, out = self._names(raw), {"": ""}, []
@@ -88,7 +88,7 @@ class SealedGraphd(graphd.Graphd):
         return out
 
     def raw_path(self, path, folder=graphd.FOLDER):
-        for plain, raw, _ in self._opened(folder):
+        for plain, raw, _ in self.opened(folder):
             if plain == str(path):
                 return raw
         raise AssertionError(f"{path} is not on the server")
@@ -97,7 +97,7 @@ class SealedGraphd(graphd.Graphd):
 
     def tree(self, folder=graphd.FOLDER):
         out = {}
-        for plain, _, item in self._opened(folder):
+        for plain, _, item in self.opened(folder):
             if item["type"] == "file":
                 item = {**item, "size": plain_size(item["size"])}
             out[plain] = item
