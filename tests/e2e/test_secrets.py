@@ -157,7 +157,7 @@ def test_no_core(signed_in, base):
         limits = pathlib.Path(f"/proc/{process.pid}/limits").read_text()
         assert re.search(r"Max core file size +0 +0 ", limits)
         process.send_signal(signal.SIGQUIT)
-        process.wait(20)
+        process.wait(proc.patience(20))
     finally:
         proc.stop(process)
         proc.unmount_all(base / "mnt")

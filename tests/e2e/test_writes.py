@@ -164,8 +164,11 @@ def test_mmap_pages_after_close(signed_in, mnt, graphd):
     assert graphd.read("map")[99_999:100_007] == b"\0mapped\0"
 
 
+@pytest.mark.mount_options(
+    "--write-back-delay", f"{int(proc.patience(1000))}ms")
 def test_save_by_rename(signed_in, mnt, graphd):
-    """An editor's way: the item keeps its id and gets a version."""
+    """An editor's way: the item keeps its id and gets a version, if what was
+    written aside was not sent before it got the name."""
     (mnt / "text").write_bytes(b"one")
     signed_in.flush()
     item = graphd.item("text")

@@ -24,9 +24,10 @@ def become_subreaper():
 
 
 def take_interrupts():
-    """A shell starts what runs in the background with SIGINT ignored, and so
-    would be everything that a test starts and interrupts."""
+    """A shell starts what runs in the background with SIGINT and SIGQUIT
+    ignored, and so would be everything that a test starts and interrupts."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 def die_with_parent():
