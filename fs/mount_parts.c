@@ -18,6 +18,7 @@
 #include "fs/control.h"
 #include "fs/engine.h"
 #include "fs/fetch.h"
+#include "fs/item.h"
 #include "fs/membership.h"
 #include "fs/notify.h"
 #include "fs/park.h"
@@ -158,13 +159,36 @@ static bool on_drains(void *arg)
 	       s.quota_remaining != 0;
 }
 
+/* Is that file the descriptor of a vault in our folder? In a plain folder its
+ * folder is a node like others. */
+static bool is_descriptor(struct nmb *nmb, const struct item *it)
+{
+	struct node *n = malloc(sizeof(*n));
+	struct db *db;
+	bool is = false;
+
+	if (n && store_reader(nmb->store, &db) == 0) {
+		is = node_get_by_id(db, it->parent_id, n) == 0 &&
+		     n->s_parent == NODE_ROOT &&
+		     !strcmp(n->s_name, VAULT_STORE_FOLDER);
+		store_reader_done(nmb->store, db);
+	}
+	free(n);
+	return is;
+}
+
 static void on_descriptor(void *arg, const struct item *it)
 {
+	static const char why[] = "this folder is a vault: unmount it, and "
+				  "mount it without --plain";
 	struct nmb *nmb = arg;
 
-	(void)it;
-	if (nmb->watch)
+	if (nmb->watch) {
 		vault_watch_poke(nmb->watch);
+	} else if (!nmb->membership && is_descriptor(nmb, it)) {
+		log_error("%s; nothing is sent", why);
+		engine_set_gate(nmb->engine, false, why);
+	}
 }
 
 /* ---- parts --------------------------------------------------------------- */
@@ -392,7 +416,7 @@ static int open_engine(struct mount *m)
 			(int64_t)config_number(c, CONFIG_POLL_INTERVAL),
 		.read_only = nmb->read_only,
 		.begins_closed = nmb->membership != NULL,
-		.watched_name = nmb->membership ? VAULT_STORE_FILE : NULL,
+		.watched_name = VAULT_STORE_FILE,
 		.watched = on_descriptor,
 		.rolled_back = m->found.rolled_back,
 		.hydrate = on_hydrate,

@@ -135,6 +135,22 @@ def test_plain_and_vault_are_not_mixed(signed_in, mnt):
 
 
 @pytest.mark.configs("personal-vault")
+def test_vault_mounted_plain_by_a_stranger(signed_in, mnt, second_machine,
+                                           graphd):
+    """Nothing is sent into a vault by who takes it for a plain folder."""
+    trees.write(mnt / "f", b"f")
+    signed_in.flush()
+    there = graphd.raw.names()
+    plain = second_machine.mount("--plain")
+    proc.wait_until(lambda: "vault" in second_machine.status()["last_error"],
+                    20, "the refusal")
+    trees.write(plain / "in the open", b"x")
+    done = second_machine.run("flush", "--timeout", "2")
+    assert done.returncode == program.UNFINISHED
+    assert graphd.raw.names() == there
+
+
+@pytest.mark.configs("personal-vault")
 def test_stranger_is_told_how_to_join(signed_in, mnt, second_machine):
     done = refused(second_machine, program.NO_MEMBER)
     assert "vault add age1" in done.stderr
