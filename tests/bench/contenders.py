@@ -14,6 +14,7 @@ from kit import graphd as kit_graphd
 from kit import proc, program
 
 FOLDER = kit_graphd.FOLDER
+WAIT_S = 1800
 
 
 class Contender:
@@ -22,6 +23,7 @@ class Contender:
     name = "plain directory"
     remote = False  # what is written gets to the service
     writes_only = False  # differs from another one in how it writes only
+    sealed = False  # the service sees no names
 
     def __init__(self, base, service=None):
         self.base = pathlib.Path(base)
@@ -43,6 +45,11 @@ class Contender:
 
     def pid(self):
         return None
+
+    def wait_sent(self, seen, **what):
+        """Until the service has all of it; `seen` and `what`: how that shows
+        there for who has no command that says so."""
+        seen(timeout=WAIT_S, **what)
 
     def wait_listed(self, _count):
         """Until it knows of what another device made."""
@@ -112,7 +119,7 @@ class Ours(Contender):
         self.root = self.mount.path
 
     def stop(self):
-        self.mount.unmount(timeout=600)
+        self.mount.unmount(timeout=WAIT_S)
         self.mount.clean_up()
 
     def clear(self):
@@ -121,23 +128,31 @@ class Ours(Contender):
     def pid(self):
         return self.mount.process.pid
 
+    def wait_sent(self, _seen, **_what):
+        """Not with `flush`, which lets nothing wait for its delay."""
+        def sent():
+            s = self.machine.status()
+            return s["state"] == "idle" and not s["pending_files"] \
+                and not s["pending_changes"]
+        proc.wait_until(sent, WAIT_S, "the end of all uploads", every=0.1)
+
     def wait_listed(self, count):
         proc.wait_until(lambda: sum(len(d) + len(f) for _, d, f in
                                     os.walk(self.root)) >= count,
-                        600, "the listing", every=0.5)
+                        WAIT_S, "the listing", every=0.5)
 
 
 class Vault(Ours):
-    """The same, sealed. Takes part as soon as the program has vaults."""
+    """The same, sealed."""
 
     name = "vault"
-    env = {}
-    options = ("--no-recovery-key",)
+    sealed = True
+    env = {"NMBACKUPFS_RECOVERY_KEY": "no"}
 
     @classmethod
     def why_not(cls):
         return super().why_not() or \
-            (None if cls.options[0] in program.help_text()
+            (None if "--recovery-key" in program.help_text()
              else "this build has no vaults")
 
 
@@ -184,7 +199,7 @@ class Rclone(Contender):
 
     def stop(self):
         # It forgets what it has not uploaded, so that must be waited for.
-        self.service.settle(600)
+        self.service.settle(WAIT_S)
         subprocess.run(["fusermount3", "-u", str(self.root)], check=True)
         self.process.wait(60)
 

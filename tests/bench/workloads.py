@@ -13,10 +13,10 @@ import time
 
 from kit import proc
 
+from contenders import WAIT_S
 from service import Counter
 
 MIB = 2**20
-WAIT_S = 1800
 
 # name: (text, unit, which way is better, what issue and README promise)
 METRICS = {
@@ -134,7 +134,7 @@ def copy_in(run, name):
     spent = timed("cp", "-r", run.source / name, run.root)
     if not run.service:
         return spent, None, None
-    run.service.wait_items(want, WAIT_S)
+    run.contender.wait_sent(run.service.wait_items, count=want)
     quiet = run.service.settle(WAIT_S)
     return spent, seen.seconds() - quiet, seen.requests()
 
@@ -170,13 +170,13 @@ def rename_and_remove(run):
     os.rename(run.root / "small", run.root / "moved")
     run.record("rename", (time.monotonic() - begin) * 1000)
     if run.service:
-        run.service.wait_for("moved", timeout=WAIT_S)
+        run.contender.wait_sent(run.service.wait_for, path="moved")
         run.service.settle(WAIT_S, quiet_ms=1500)
         run.record("rename_requests", seen.requests())
     seen.start()
     run.record("remove", timed("rm", "-r", run.root / "moved") * 1000)
     if run.service:
-        run.service.wait_gone("moved", timeout=WAIT_S)
+        run.contender.wait_sent(run.service.wait_gone, path="moved")
         run.service.settle(WAIT_S, quiet_ms=1500)
         run.record("remove_requests", seen.requests())
 
@@ -209,7 +209,7 @@ def big_in(run):
         return
     closed = time.monotonic()
     first = wait_first_upload(run.service, before)
-    run.service.wait_for("big", timeout=WAIT_S, size=size)
+    run.contender.wait_sent(run.service.wait_for, path="big", size=size)
     quiet = run.service.settle(WAIT_S)
     end = time.monotonic() - quiet
     run.record("big_sent", size / 1e6 / (end - first))
@@ -284,7 +284,7 @@ def walk(run):
     files = run.sizes.walk_files
     each = files // folders
     top = run.root / "walk"
-    if run.service:
+    if run.service and not run.contender.sealed:
         run.service.fill(folders, each, 100)
         top = run.root
         run.contender.stop()
@@ -301,6 +301,8 @@ def walk(run):
             folder.mkdir(parents=True)
             for f in range(each):
                 (folder / f"f{f:03d}").write_bytes(b"x" * 100)
+        if run.service:
+            run.contender.wait_sent(None)
     requests = 0
     for name, command in (("find", ["find"]), ("ls", ["ls", "-lR"])):
         run.remount()
