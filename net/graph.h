@@ -151,7 +151,8 @@ int graph_prepare_list(struct graph *g, const char *folder_id,
 int graph_prepare_link(struct graph *g, const char *link,
                        struct graph_prepared *p); /* next page, delta link */
 int graph_prepare_delta(struct graph *g, bool latest,
-                        struct graph_prepared *p); /* root, no token */
+                        struct graph_prepared *p); /* root, no token;
+                                                    * $top=1000 */
 /* conflictBehavior fail. */
 int graph_prepare_mkdir(struct graph *g, const char *parent_id,
                         const char *name, struct graph_prepared *p);

@@ -199,7 +199,7 @@ int graph_prepare_delta(struct graph *g, bool latest, struct graph_prepared *p)
 
 	graph_add_drive(g, &path);
 	buf_add_str(&path, "/root/delta?");
-	buf_add_str(&path, latest ? "token=latest" : SELECT);
+	buf_add_str(&path, latest ? "token=latest" : "$top=1000&" SELECT);
 	return prepare_get(p, 2, &path);
 }
 

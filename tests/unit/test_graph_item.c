@@ -333,7 +333,7 @@ static const struct {
 	  "@a1=%27a%23b%20%25%2B%27%27%C3%A9.txt%27" },
 	{ "GET", "/drives/b!Q/items/P/children?$top=1000&" SELECT, NULL,
 	  RETRY_READ, .units = 2 },
-	{ "GET", "/drives/b!Q/root/delta?" SELECT, NULL, RETRY_READ,
+	{ "GET", "/drives/b!Q/root/delta?$top=1000&" SELECT, NULL, RETRY_READ,
 	  .units = 2 },
 	{ "GET", "/drives/b!Q/root/delta?token=latest", NULL, RETRY_READ,
 	  .units = 2 },
