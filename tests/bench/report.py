@@ -130,12 +130,17 @@ class Results:
         return [round(f(self.loads), 2) for f in
                 (min, statistics.median, max)] if self.loads else []
 
-    def write_json(self, path):
-        path = pathlib.Path(path)
+    def write(self, json_path, markdown_path=None):
+        """What there is so far; a long run may be ended."""
+        self._write_json(pathlib.Path(json_path))
+        if markdown_path:
+            self._write_markdown(pathlib.Path(markdown_path))
+
+    def _write_json(self, path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(self.as_dict(), indent=1) + "\n")
 
-    def write_markdown(self, path):
+    def _write_markdown(self, path):
         facts = versions()
         low, middle, high = self._load()
         page = [
@@ -158,4 +163,4 @@ class Results:
             page.append("| " + " | ".join(rows[0]) + " |")
             page.append("|---|" + "--:|" * (len(rows[0]) - 2) + "---|")
             page += ["| " + " | ".join(r) + " |" for r in rows[1:]]
-        pathlib.Path(path).write_text("\n".join(page) + "\n")
+        path.write_text("\n".join(page) + "\n")
