@@ -3,6 +3,7 @@
 A name is replaced by id and tag, never blindly; an outcome nobody knows is
 looked up; what is on the disk afterwards is whole or not there at all."""
 
+import json
 import os
 import signal
 import stat
@@ -317,6 +318,50 @@ def test_who_is_no_member(signed_in, second_machine, base):
         assert "nmbackupfs vault add age1" in done.stderr
         assert "--recovery-key FILE" in done.stderr
     assert not (base / "out").exists()
+
+
+def age(identity, data):
+    return subprocess.run(["age", "-d", "-i", identity], input=data,
+                          capture_output=True, check=False)
+
+
+def key_of_now(graphd, path):
+    """The secret key of the vault's active epoch, into a file."""
+    text = age(graphd.recovery_key, graphd.raw.read(".nmbackupfs/vault.age"))
+    path.write_text(next(e["identity"] for e in json.loads(text.stdout)["epochs"]
+                         if e["active"]))
+    return path
+
+
+@pytest.mark.configs("personal-vault")
+@pytest.mark.usefixtures("folder")
+def test_new_key_between_two_files(signed_in, base, graphd):
+    """Nothing is sealed with a key that was replaced meanwhile."""
+    old = key_of_now(graphd, base / "old")
+    trees.write(base / "p", trees.payload("p", 8 * MIB))
+    trees.write(base / "q", b"q")
+    graphd.limit(up=2 * MIB)
+    process = signed_in.popen("put", base / "p", base / "q")
+    graphd.wait_request("fragment")
+    signed_in.run("vault", "rotate", check=0)
+    graphd.limit(up=0)
+    assert process.wait(proc.patience(60)) == 0
+    new = key_of_now(graphd, base / "new")
+    p, q = (graphd.raw.read(graphd.raw_path(name)) for name in "pq")
+    assert age(old, p).returncode == 0 and age(old, q).returncode != 0
+    assert age(new, q).stdout == b"q"
+
+
+@pytest.mark.configs("personal-vault")
+def test_who_was_removed(signed_in, second_machine, base):
+    trees.write(base / "p", b"p")
+    put(signed_in, base / "p")
+    second_machine.run("vault", "join", "--recovery-key",
+                       signed_in.recovery_key, "--label", "second", check=0)
+    assert second_machine.run("get", "p", check=0).stdout == "p"
+    signed_in.run("vault", "remove", "second", "--yes", check=0)
+    second_machine.run("get", "p", check=4)
+    second_machine.run("put", base / "p", check=4)
 
 
 @pytest.mark.configs("personal-vault")
