@@ -106,4 +106,27 @@ int direct_get(struct direct *d, const struct direct_file *f,
                direct_sink_fn *sink, void *sink_arg,
                direct_progress_fn *progress, void *arg);
 
+/* ---- as it is there ------------------------------------------------------ */
+
+/* For who goes through a whole vault, whichever it is: items and bytes as the
+ * service has them, without direct_enter(). Signals are the caller's:
+ * interrupt_seen() ends a transfer. Threads: any, each with a struct direct of
+ * its own, a copy with another `why`. */
+
+int direct_raw_root(struct direct *d, struct item *out);
+int direct_raw_item(struct direct *d, const char *id, struct item *out);
+/* -ENOENT: nothing of exactly that name. */
+int direct_raw_child(struct direct *d, const char *parent_id, const char *name,
+                     struct item *out);
+
+/* Each child of a folder; `each` ends it with anything but 0, which comes back.
+ * No snapshot: what changes meanwhile may be missed, or come twice. */
+typedef int direct_each_fn(void *arg, const struct item *it);
+int direct_raw_list(struct direct *d, const char *folder_id,
+                    direct_each_fn *each, void *arg);
+
+/* A range of an item's bytes, in order. */
+int direct_raw_read(struct direct *d, const struct item *it, uint64_t off,
+                    uint64_t len, direct_sink_fn *sink, void *arg);
+
 #endif

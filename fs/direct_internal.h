@@ -6,7 +6,8 @@
  *	direct_get.c    content down
  *	direct_put.c    content up: look, send, verify, rename
  *	direct_seal.c   the file as the service gets it
- *	direct_send.c   one attempt of that */
+ *	direct_send.c   one attempt of that
+ *	direct_raw.c    items and bytes as they are there */
 #ifndef NMB_DIRECT_INTERNAL_H
 #define NMB_DIRECT_INTERNAL_H
 
