@@ -65,6 +65,12 @@ int vault_store_load(struct vault_store *s, const struct age_keys *keys,
                      const struct pin *pin, struct descriptor **out_d,
                      struct pin *out_pin, char *why);
 
+/* For who has lost all but a key: vault.age, or if that is gone or damaged the
+ * newest generation that `keys` open. On trust, nothing is remembered. Errors as
+ * vault_store_load(). */
+int vault_store_salvage(struct vault_store *s, const struct age_keys *keys,
+                        struct descriptor **out_d, char *why);
+
 /* Is told whether the drive keeps names apart as the vault's need it: makes
  * and removes folders with such names (facts/names.md A4). Once, before a vault
  * is created. 0; -ENOTUNIQ: it doesn't, another `text` is to be taken; -Exxx:
