@@ -18,5 +18,6 @@ int cmd_get(struct config *cfg, int argc, char **argv);
 int cmd_keystore(struct config *cfg, int argc, char **argv);
 int cmd_vault(struct config *cfg, int argc, char **argv);
 int cmd_key(struct config *cfg, int argc, char **argv);
+int cmd_rescue(struct config *cfg, int argc, char **argv);
 
 #endif

@@ -28,6 +28,8 @@ static const struct command {
 	  "devices of a vault, rotation; --help" },
 	{ "key", cmd_key, "COMMAND",
 	  "this device's key, recovery key; --help" },
+	{ "rescue", cmd_rescue, "FOLDER DEST --recovery-key FILE",
+	  "restore with that key alone" },
 	{ "status", cmd_status, "[--json] [PATH]", "what goes on" },
 	{ "flush", cmd_flush, "[PATH]", "wait until all is on the server" },
 	{ "umount", cmd_umount, "MOUNTPOINT", "flush, then unmount" },
