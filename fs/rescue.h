@@ -70,7 +70,7 @@ void rescue_list_done(struct rescue_list *l);
 int rescue_open_entry(const struct rescue_source *s, const struct item *it,
                       struct rescue_entry **out_e);
 void rescue_entry_free(struct rescue_entry *e);
-/* Fills *out from an entry, for direct_fetch(). */
+/* Fills *out from an entry, for direct_raw_read(). */
 void rescue_entry_item(const struct rescue_entry *e, struct item *out);
 
 /* ---- all of it ----------------------------------------------------------- */

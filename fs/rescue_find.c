@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "auth/vault_store.h"
 #include "fs/codec.h"
@@ -52,7 +53,6 @@ static int open_vault(struct rescue_source *s, const struct descriptor *d)
 /* Is the folder a vault? 1: yes, and it was opened; 0: no. */
 static int try_folder(struct rescue_source *s, const char *id)
 {
-	struct direct_place at = { .name = VAULT_STORE_FOLDER };
 	struct descriptor *d;
 	struct vault_store *store;
 	struct item *it;
@@ -60,12 +60,12 @@ static int try_folder(struct rescue_source *s, const char *id)
 
 	if (s->content_only || s->codec)
 		return 0;
-	snprintf(at.parent_id, sizeof(at.parent_id), "%s", id);
 	it = malloc(sizeof(*it));
-	rc = it ? direct_look(s->direct, &at, it) : -ENOMEM;
+	rc = it ? direct_raw_child(s->direct, id, VAULT_STORE_FOLDER, it)
+	        : -ENOMEM;
 	free(it);
 	if (rc < 0)
-		return rc == -ENOENT || rc == -EEXIST ? 0 : rc;
+		return rc == -ENOENT ? 0 : rc;
 	rc = vault_store_new(s->direct->session->graph, id, PATIENCE_MS,
 	                     &store);
 	if (rc < 0)
@@ -102,28 +102,39 @@ static int enter_sealed(struct rescue_source *s, const char *name,
 	for (size_t i = 0; i < l.n && rc < 0; i++) {
 		if (strcmp(l.entries[i]->it.name, name) != 0)
 			continue;
-		rc = direct_look_id(s->direct, l.entries[i]->id, at);
+		rc = direct_raw_item(s->direct, l.entries[i]->id, at);
 		break;
 	}
 	rescue_list_done(&l);
 	return rc;
 }
 
+/* A part on the way to the vault, as a mount calls the folders. */
 static int enter_plain(struct rescue_source *s, const char *name,
                        struct item *at)
 {
-	struct direct_place place;
+	const struct codec *c = s->direct->plain;
+	struct node *n = calloc(1, sizeof(*n));
+	char remote[NODE_REMOTE_MAX + 1];
+	const char *why;
+	int rc = n ? 0 : -ENOMEM;
 
-	memcpy(place.parent_id, at->id, sizeof(place.parent_id));
-	snprintf(place.name, sizeof(place.name), "%s", name);
-	return direct_look(s->direct, &place, at);
+	if (rc == 0) {
+		n->mode = S_IFDIR;
+		snprintf(n->name, sizeof(n->name), "%.*s", NODE_NAME_MAX, name);
+		rc = c->ops->seal_name(c, n, NULL, remote, &why);
+	}
+	free(n);
+	if (rc < 0)
+		return rc == -ENOMEM ? rc : -ENOENT;
+	return direct_raw_child(s->direct, at->id, remote, at);
 }
 
 /* Plain names hold any byte but '/': they are taken as they are. */
 static int find_by_path(struct rescue_source *s, const char *path)
 {
 	char name[NODE_REMOTE_MAX + 1];
-	int rc = direct_root(s->direct, &s->start);
+	int rc = direct_raw_root(s->direct, &s->start);
 
 	while (rc == 0) {
 		size_t len;
@@ -153,7 +164,7 @@ static int find_by_path(struct rescue_source *s, const char *path)
 static int find_by_id(struct rescue_source *s, const char *id)
 {
 	struct item *at = malloc(sizeof(*at));
-	int rc = at ? direct_look_id(s->direct, id, &s->start) : -ENOMEM;
+	int rc = at ? direct_raw_item(s->direct, id, &s->start) : -ENOMEM;
 
 	if (rc == 0)
 		*at = s->start;
@@ -162,7 +173,7 @@ static int find_by_id(struct rescue_source *s, const char *id)
 			rc = try_folder(s, at->id);
 		if (rc != 0 || at->root || !at->parent_id[0] || s->content_only)
 			break;
-		rc = direct_look_id(s->direct, at->parent_id, at);
+		rc = direct_raw_item(s->direct, at->parent_id, at);
 	}
 	free(at);
 	return rc < 0 ? rc : 0;

@@ -215,7 +215,7 @@ int rescue_list(const struct rescue_source *s, struct direct *d,
 	int rc;
 
 	memset(out, 0, sizeof(*out));
-	rc = direct_list(d, folder_id, on_item, &li);
+	rc = direct_raw_list(d, folder_id, on_item, &li);
 	if (rc < 0) {
 		rescue_list_done(out);
 		return rc;

@@ -188,7 +188,7 @@ static int fetch(struct rescue_work *w, struct direct *d,
 	d->why[0] = '\0';
 	if (rc == 0) {
 		rescue_entry_item(e, it);
-		rc = direct_fetch(d, it, unseal_feed, u, NULL, NULL);
+		rc = direct_raw_read(d, it, 0, it->size, unseal_feed, u);
 		if (unseal_error(u) < 0) {
 			rc = unseal_error(u);
 			d->why[0] = '\0';

@@ -15,6 +15,12 @@ pytestmark = pytest.mark.configs("personal-vault")
 DIFFERENCES = ["rsync", "-anO", "--delete", "--itemize-changes", "--checksum"]
 
 
+@pytest.fixture
+def drive(graphd):
+    """The server as the service sees it: sealed names."""
+    return graphd.raw
+
+
 def recipient(machine):
     return machine.run("key", "show", check=0).stdout.strip()
 
@@ -115,12 +121,12 @@ def test_info_and_members(signed_in, mnt, second_machine):
     assert f"* device    {recipient(signed_in)}  home" in out
 
 
-def test_info_without_network(signed_in, mnt, graphd):
-    graphd.stop()
+def test_info_without_network(signed_in, mnt, drive):
+    drive.stop()
     done = signed_in.run("vault", "info", check=0, timeout=200)
     assert "seen last" in done.stderr
     assert "home" in done.stdout
-    graphd.start()
+    drive.start()
 
 
 def test_add_refuses(signed_in, mnt, second_machine):
@@ -240,18 +246,18 @@ def test_import_while_mounted(signed_in, mnt):
     signed_in.run("key", "import", key, check=program.BUSY)
 
 
-def test_new_recovery_key(signed_in, mnt, graphd):
+def test_new_recovery_key(signed_in, mnt, drive):
     new = signed_in.base / "new.recovery"
     trees.write(mnt / "old", b"old")
     signed_in.flush()
-    old_name = sealed_names(graphd).pop()
+    old_name = sealed_names(drive).pop()
     signed_in.run("key", "recovery", "--recovery-key-out", new, check=0)
     trees.write(mnt / "new", b"new")
     signed_in.flush()
-    new_name = (sealed_names(graphd) - {old_name}).pop()
-    assert opens(graphd, new_name, new) == b"new"
-    assert opens(graphd, new_name, signed_in.recovery_key) is None
-    assert opens(graphd, old_name, signed_in.recovery_key) == b"old"
+    new_name = (sealed_names(drive) - {old_name}).pop()
+    assert opens(drive, new_name, new) == b"new"
+    assert opens(drive, new_name, signed_in.recovery_key) is None
+    assert opens(drive, old_name, signed_in.recovery_key) == b"old"
     assert info(signed_in)["members"] == "2 (1 devices)"
     signed_in.run("key", "recovery", "--recovery-key-out", new,
                   check=program.USAGE)
@@ -259,19 +265,19 @@ def test_new_recovery_key(signed_in, mnt, graphd):
     signed_in.run("key", "recovery", check=program.NO_TERMINAL)
 
 
-def sealed_names(graphd):
-    return {n for n in graphd.files() if not n.startswith(".nmbackupfs")}
+def sealed_names(drive):
+    return {n for n in drive.files() if not n.startswith(".nmbackupfs")}
 
 
-def opens(graphd, name, key):
+def opens(drive, name, key):
     done = subprocess.run(["age", "-d", "-i", str(key)], check=False,
-                          input=graphd.read(name), capture_output=True)
+                          input=drive.read(name), capture_output=True)
     return done.stdout if done.returncode == 0 else None
 
 
 # ---- removing ----------------------------------------------------------------
 
-def test_removed_machine(signed_in, mnt, second_machine, graphd):
+def test_removed_machine(signed_in, mnt, second_machine, drive):
     """It reads what it could read, nothing new, and sends nothing more."""
     trees.write(mnt / "old", b"old")
     signed_in.flush()
@@ -293,10 +299,10 @@ def test_removed_machine(signed_in, mnt, second_machine, graphd):
     assert _read(mnt2 / "new") is None
     assert (mnt2 / "old").read_bytes() == b"old"
     assert (mnt2 / "mine").read_bytes() == b"mine"
-    before = len(sealed_names(graphd))
+    before = len(sealed_names(drive))
     done = second_machine.run("flush", "--timeout", "2", timeout=30)
     assert done.returncode != 0
-    assert len(sealed_names(graphd)) == before == 2
+    assert len(sealed_names(drive)) == before == 2
     done = second_machine.run("vault", "info", check=program.NO_MEMBER)
     assert "not a member" in done.stderr
 

@@ -17,6 +17,12 @@ FOLDER = "nmbackupfs"
 
 
 @pytest.fixture
+def drive(graphd):
+    """The server as the service sees it: sealed names."""
+    return graphd.raw
+
+
+@pytest.fixture
 def filled(signed_in, mnt, base):
     """A vault with a home in it, and what was put in."""
     source = make_home(base / "source")
@@ -80,7 +86,7 @@ def test_nothing_is_overwritten(signed_in, mnt, filled, second_machine, base):
     assert not list(dest.rglob(".nmbackupfs-*"))
 
 
-def test_part_of_it(signed_in, mnt, filled, second_machine, graphd, base):
+def test_part_of_it(signed_in, mnt, filled, second_machine, drive, base):
     """By path, with plain names below the vault, and by id."""
     key = signed_in.recovery_key
     rescue(second_machine, f"{FOLDER}/private", base / "a", key)
@@ -98,16 +104,16 @@ def test_part_of_it(signed_in, mnt, filled, second_machine, graphd, base):
     assert not (base / "d").exists()
 
 
-def test_damage_is_told(signed_in, mnt, filled, second_machine, graphd, base):
+def test_damage_is_told(signed_in, mnt, filled, second_machine, drive, base):
     """A damaged file is left out and named; the rest comes."""
     trees.write(mnt / "damaged", trees.payload(1, 200_000))
-    before = set(graphd.files())
+    before = set(drive.files())
     signed_in.flush()
-    [name] = set(graphd.files()) - before
+    [name] = set(drive.files()) - before
     mnt.unmount()
-    sealed = bytearray(graphd.read(name))
+    sealed = bytearray(drive.read(name))
     sealed[423 + 65552 + 100] ^= 1
-    graphd.put(name, bytes(sealed))
+    drive.put(name, bytes(sealed))
     done = rescue(second_machine, FOLDER, base / "dest",
                   signed_in.recovery_key, check=1)
     assert "nmbackupfs: damaged: " in done.stderr
@@ -115,33 +121,33 @@ def test_damage_is_told(signed_in, mnt, filled, second_machine, graphd, base):
     assert_restored(filled, base / "dest")
 
 
-def test_twins(signed_in, mnt, second_machine, graphd, base):
+def test_twins(signed_in, mnt, second_machine, drive, base):
     """Two items of one name come back under two."""
     trees.write(mnt / "x", b"one")
     signed_in.flush()
-    [name] = [n for n in graphd.files() if not n.startswith(".")]
+    [name] = [n for n in drive.files() if not n.startswith(".")]
     os.utime(mnt / "x", ns=(0, 10**18))
     signed_in.flush()
-    [other] = [n for n in graphd.files() if not n.startswith(".")]
+    [other] = [n for n in drive.files() if not n.startswith(".")]
     assert other != name
     mnt.unmount()
-    graphd.put(name, graphd.read(other))
+    drive.put(name, drive.read(other))
     rescue(second_machine, FOLDER, base / "dest", signed_in.recovery_key)
     found = sorted(os.listdir(base / "dest"))
     assert found[0] == "x"
     assert re.fullmatch(r"x \(conflict [0-9a-f]{8}\)", found[1])
 
 
-def test_descriptor_lost(signed_in, mnt, filled, second_machine, graphd, base):
+def test_descriptor_lost(signed_in, mnt, filled, second_machine, drive, base):
     """vault.age is gone: an older generation does. All are gone: content."""
     signed_in.run("vault", "rotate", check=0)
     mnt.unmount()
     key = signed_in.recovery_key
-    graphd.delete(".nmbackupfs/vault.age")
+    drive.delete(".nmbackupfs/vault.age")
     done = rescue(second_machine, FOLDER, base / "a", key)
     assert_restored(filled, base / "a")
     assert "stay sealed" not in done.stderr
-    graphd.delete(".nmbackupfs")
+    drive.delete(".nmbackupfs")
     done = rescue(second_machine, FOLDER, base / "b", key, check=1)
     assert "names (they stay sealed)" in done.stderr
     want = {d: p for d, p in by_digest(filled).items()
@@ -161,13 +167,13 @@ def test_wrong_key(signed_in, mnt, filled, second_machine, base):
            check=program.USAGE)
 
 
-def test_evil_names(signed_in, mnt, second_machine, graphd, base):
+def test_evil_names(signed_in, mnt, second_machine, drive, base):
     """What is no name of the vault is left out, whatever it is called."""
     trees.write(mnt / "f", b"f")
     signed_in.flush()
     mnt.unmount()
-    graphd.put("plain.txt", b"from the browser")
-    graphd.mkdir("一丁七")
+    drive.put("plain.txt", b"from the browser")
+    drive.mkdir("一丁七")
     done = rescue(second_machine, FOLDER, base / "dest",
                   signed_in.recovery_key)
     assert os.listdir(base / "dest") == ["f"]
