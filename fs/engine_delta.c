@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fs/db.h"
+#include "fs/hidden.h"
 #include "fs/lock.h"
 #include "fs/seen.h"
 #include "fs/store.h"
@@ -210,6 +211,8 @@ static int edit_round_done(struct engine *e, bool full)
 	if (rc == 0 && full) /* everything below our folder was named */
 		rc = db_run(db, "UPDATE node SET flags=flags&~4 WHERE flags&4",
 		            DB_NONE);
+	if (rc == 0 && full)
+		rc = hidden_prune(db, e->round);
 	if (rc == 0 && full)
 		rc = listed_clear(db);
 	return store_end(e->opt.store, rc);

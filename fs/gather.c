@@ -232,8 +232,8 @@ static int gather_kept(struct db *db, struct plan_view *v)
 	return rc;
 }
 
-/* News of something in there that could not be applied yet: as if the round
- * were not over. */
+/* News of something in there that could not be applied yet, or something that
+ * is not ours to delete: as if the round were not over. */
 static int gather_unmerged(struct db *db, struct plan_view *v)
 {
 	int64_t some;
@@ -244,7 +244,8 @@ static int gather_unmerged(struct db *db, struct plan_view *v)
 		" gone ON node.s_parent=gone.ino WHERE node.s_id IS NOT NULL"
 		" AND node.parent IS NULL)"
 		" SELECT 1 FROM gone JOIN seen ON seen.parent_id=gone.id"
-		" WHERE NOT seen.deleted LIMIT 1",
+		" WHERE NOT seen.deleted UNION ALL SELECT 1 FROM gone JOIN"
+		" hidden ON hidden.parent_id=gone.id LIMIT 1",
 		DB_ARGS(DB_INT(v->n.ino)), 0, &some);
 
 	if (rc == 0 && some)

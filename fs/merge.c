@@ -136,8 +136,9 @@ static struct merge_out merge_new(const struct merge_in *in)
 	const struct node *at = in->at;
 	unsigned ops = MERGE_INSERT;
 
-	if (in->hidden)
-		return say(MERGE_NOTHING);
+	if (in->hidden) /* left alone, and so is the folder it lies in */
+		return in->parent_unlinked ? apply(MERGE_RELINK_PARENT)
+		                           : say(MERGE_NOTHING);
 	if (in->past_tag && !in->looked)
 		return say(MERGE_LOOK); /* deleted by us, and the feed lags */
 	if (in->place_attempt)

@@ -109,9 +109,9 @@ struct merge_in {
 	const struct node *n;  /* has that id; NULL: unknown */
 	const char *want_name; /* what n's local state asks for there; NULL: it
 	                        * can't be held there */
-	bool n_attempt;        /* n has an open attempt, or a request under way */
-	bool writers;          /* n is open for writing */
-	bool whole;            /* all of n's content is here */
+	bool n_attempt; /* n has an open attempt, or a request under way */
+	bool writers;   /* n is open for writing */
+	bool whole;     /* all of n's content is here */
 	/* Vault: names carry attributes, and each field is merged for itself.
 	 */
 	bool by_field;
@@ -128,7 +128,8 @@ struct merge_in {
 	bool ring;          /* ...or there, as far as we know: the news that
 	                     * undoes it has not been taken yet */
 	bool place_attempt; /* an open attempt makes an item of that name */
-	bool hidden;        /* the name does not open (vault): not ours */
+	bool hidden;        /* the name does not open (vault): not ours; it is
+	                     * left alone, and its folder stays for it */
 	bool alias;         /* the name can't be shown as it is */
 
 	/* Linked here where r would go (see merge_target()), not n itself. */

@@ -366,6 +366,17 @@ int node_has_children(struct db *db, uint64_t parent)
 	return rc < 0 ? rc : (int)v;
 }
 
+int node_is_linked(struct db *db, uint64_t ino)
+{
+	int64_t v;
+	int rc = db_query_int(db,
+	                      "SELECT 1 FROM node WHERE ino=?1 AND"
+	                      " (parent IS NOT NULL OR ino=1)",
+	                      DB_ARGS(DB_INT(ino)), 0, &v);
+
+	return rc < 0 ? rc : (int)v;
+}
+
 int node_has_kept_synced_child(struct db *db, uint64_t s_parent)
 {
 	int64_t v;

@@ -178,6 +178,8 @@ int node_each_unlinked(struct db *db, node_each_fn *each, void *arg);
 
 /* 1 if it has a linked child, 0 if not, or -Exxx. */
 int node_has_children(struct db *db, uint64_t parent);
+/* Has it a name here (the root has)? 1, 0, -Exxx. */
+int node_is_linked(struct db *db, uint64_t ino);
 /* 1 if something on the server lies in it that is not unlinked here. */
 int node_has_kept_synced_child(struct db *db, uint64_t s_parent);
 

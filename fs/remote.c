@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "fs/db.h"
+#include "fs/hidden.h"
 #include "fs/naming.h"
 #include "fs/seen.h"
 #include "fs/store.h"
@@ -108,6 +109,25 @@ static bool is_our_folder(const struct merge_view *v)
 	return true;
 }
 
+/* Is it one that is not shown, in a folder of ours? */
+static int note_hidden(const struct remote *r, struct db *db,
+                       const struct merge_view *v)
+{
+	const struct item *it = v->in.r;
+	int rc;
+
+	if (!r->gather.codec->ops->authenticates)
+		return 0;
+	if (it->deleted || !v->in.hidden || v->in.n || !v->in.parent)
+		return hidden_delete(db, it->id);
+	rc = hidden_put(db, it->id, it->parent_id);
+	if (rc == 0)
+		rc = node_is_linked(db, v->in.parent);
+	if (rc == 0)
+		return -EAGAIN; /* its folder was removed just now */
+	return rc < 0 ? rc : 0;
+}
+
 static struct merge_out decide(const struct merge_view *v)
 {
 	if (is_our_folder(v))
@@ -148,6 +168,8 @@ static int try_item(struct remote *r, const struct item *it, bool last,
 			return tree_edit_end(e, -EAGAIN);
 		rc = remote_apply_ops(r, e, db, v, out->ops);
 	}
+	if (rc == 0)
+		rc = note_hidden(r, db, v);
 	if (rc == 0)
 		rc = seen_delete(db, it->id);
 	return tree_edit_end(e, rc);
@@ -204,7 +226,8 @@ static int take_simple(struct remote *r, struct tree_edit *e, struct db *db,
 		return rc;
 	out = decide(v);
 	if (out.verdict == MERGE_NOTHING) {
-		*out_done = true;
+		rc = note_hidden(r, db, v);
+		*out_done = rc == 0;
 	} else if (out.verdict == MERGE_APPLY && out.ops == MERGE_INSERT) {
 		rc = remote_apply_ops(r, e, db, v, out.ops);
 		*out_done = rc == 0;

@@ -515,6 +515,8 @@ int remote_apply_ops(struct remote *r, struct tree_edit *e, struct db *db,
 		return split(r, e, db, v);
 	if (ops & MERGE_TREE)
 		return gone_tree(r, e, db, v->in.n->ino, 0);
+	if (!v->in.n)
+		return 0; /* not shown; its folder has come back */
 	n = malloc(sizeof(*n));
 	if (!n)
 		return -ENOMEM;

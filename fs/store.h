@@ -23,7 +23,7 @@
 struct db;
 struct store;
 
-#define STORE_SCHEMA 4
+#define STORE_SCHEMA 5
 
 /* What the start found. */
 struct store_found {

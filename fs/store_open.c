@@ -31,6 +31,12 @@
 	"CREATE INDEX node_left ON node(s_parent, name)"                       \
 	" WHERE parent IS NULL AND s_id IS NOT NULL;"
 
+/* Items in our folders that are not shown (fs/hidden.h). */
+#define HIDDEN                                                                 \
+	"CREATE TABLE hidden("                                                 \
+	" id TEXT PRIMARY KEY, parent_id TEXT NOT NULL) WITHOUT ROWID;"        \
+	"CREATE INDEX hidden_parent ON hidden(parent_id);"
+
 static const char schema_sql[] =
 	"CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
 	"CREATE TABLE node("
@@ -94,7 +100,7 @@ static const char schema_sql[] =
 	" id TEXT NOT NULL, path BLOB, etag TEXT, size INTEGER,"
 	" plain_size INTEGER, hash BLOB, plain_hash BLOB);"
 	"CREATE INDEX ledger_id ON ledger(id, seq);"
-	"CREATE INDEX ledger_deleted ON ledger(seq) WHERE what=4;" BOND;
+	"CREATE INDEX ledger_deleted ON ledger(seq) WHERE what=4;" BOND HIDDEN;
 
 /* From the version before to that one. */
 static const char *const upgrade_sql[STORE_SCHEMA + 1] = {
@@ -103,6 +109,7 @@ static const char *const upgrade_sql[STORE_SCHEMA + 1] = {
 	/* 2 did not look for the base of a file among versions */
 	[3] = "ALTER TABLE cfile ADD COLUMN base_hash BLOB;",
 	[4] = LEFT,
+	[5] = HIDDEN,
 };
 
 static int bring_up(struct db *db, int64_t version)

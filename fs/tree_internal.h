@@ -137,6 +137,10 @@ int tree_copy_name(const char *name, char *out);
 int tree_get_dir(struct tree *t, struct db *db, uint64_t nodeid,
                  struct node *out_n);
 
+/* Does the folder hold items that are not shown (fs/hidden.h)? 1 with a line
+ * in the log, 0, -Exxx. */
+int tree_holds_hidden(struct db *db, const struct node *dir);
+
 /* Takes the row's place away, for the planner to see. */
 int tree_unlink_row(struct db *db, struct node *n, uint64_t replaced_by,
                     int64_t now);

@@ -2,15 +2,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fs/content.h"
 #include "fs/db.h"
+#include "fs/hidden.h"
 #include "fs/lock.h"
 #include "fs/store.h"
 #include "fs/tree_internal.h"
 #include "net/clock.h"
+#include "net/log.h"
 
 int tree_copy_name(const char *name, char *out)
 {
@@ -388,6 +391,18 @@ void tree_note_gone(struct tree *t, uint64_t ino)
 	lock_drop(&t->table_lock, LOCK_LEAF);
 }
 
+int tree_holds_hidden(struct db *db, const struct node *dir)
+{
+	int rc = hidden_is_in(db, dir->ino);
+
+	if (rc == 1)
+		log_warn("ino=%" PRIu64 " name=\"%s\" holds files on OneDrive "
+		         "that are not the vault's, and so are not shown "
+		         "here: the folder is not removed",
+		         dir->ino, dir->name);
+	return rc;
+}
+
 static int check_remove(struct db *db, const struct node *n, bool dir,
                         uint64_t *out_list)
 {
@@ -404,6 +419,8 @@ static int check_remove(struct db *db, const struct node *n, bool dir,
 		return -EAGAIN;
 	}
 	rc = node_has_children(db, n->ino);
+	if (rc == 0)
+		rc = tree_holds_hidden(db, n);
 	return rc == 1 ? -ENOTEMPTY : rc;
 }
 

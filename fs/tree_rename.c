@@ -46,6 +46,8 @@ static int check_kinds(struct db *db, const struct move *m, uint64_t *out_list)
 		return -EAGAIN;
 	}
 	rc = node_has_children(db, m->dst.ino);
+	if (rc == 0)
+		rc = tree_holds_hidden(db, &m->dst);
 	return rc == 1 ? -ENOTEMPTY : rc;
 }
 

@@ -453,7 +453,8 @@ static void test_older_schema(void)
 	CHECK_EQ(db_script(db, "DROP TABLE bond;"
 	                       "ALTER TABLE attempt DROP COLUMN bond;"
 	                       "ALTER TABLE cfile DROP COLUMN base_hash;"
-	                       "DROP INDEX node_left;"),
+	                       "DROP INDEX node_left;"
+	                       "DROP TABLE hidden;"),
 	         0);
 	CHECK_EQ(store_set_int(db, "schema", 1), 0);
 	CHECK_EQ(store_set_int(db, "k", 5), 0);
@@ -494,7 +495,8 @@ static void test_schema_2(void)
 	CHECK_EQ(store_open(dir, &s, &found), 0);
 	CHECK_EQ(store_begin(s, &db), 0);
 	CHECK_EQ(db_script(db, "ALTER TABLE cfile DROP COLUMN base_hash;"
-	                       "DROP INDEX node_left;"),
+	                       "DROP INDEX node_left;"
+	                       "DROP TABLE hidden;"),
 	         0);
 	CHECK_EQ(store_set_int(db, "schema", 2), 0);
 	CHECK_EQ(store_commit(s), 0);
