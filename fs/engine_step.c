@@ -388,9 +388,11 @@ void engine_step(struct engine *e, struct todo_entry *t)
 		return;
 	}
 	rc = plan_ino(e, t->ino, e->view, &out);
-	/* Only what is linked moves aside; of an unlinked tree everything waits
-	 * for the top, and asking each time costs its square. */
-	if (rc == 0 && out.action == PLAN_WAIT_NODE && e->view->n.parent &&
+	/* Only what is linked moves aside, or an unlinked folder for something
+	 * linked; of an unlinked tree everything waits for the top, and asking
+	 * each time costs its square. */
+	if (rc == 0 && out.action == PLAN_WAIT_NODE &&
+	    (e->view->n.parent || out.on == e->view->in.kept_child) &&
 	    is_ring(e, t->ino, out.on)) {
 		e->view->in.ring = true;
 		out = plan_next(&e->view->in);
