@@ -408,7 +408,7 @@ void device_close(struct device *d)
 		tree_release(d->tree, h);
 		return;
 	}
-	if (sim_chance(50)) {
+	if (d->open_idle || sim_chance(50)) {
 		forget_key(d, handle_ino(h));
 		write_bytes(d, h, sim_below(200), 24 + sim_below(100));
 	}
@@ -419,7 +419,7 @@ static void keep_or_close(struct device *d, struct handle *h, const char *what)
 {
 	if (!d->open && sim_chance(15)) {
 		d->open = h;
-		d->open_gone = false;
+		d->open_gone = d->open_idle = false;
 	} else {
 		close_handle(d, h, what);
 	}
@@ -460,6 +460,12 @@ static void do_write(struct device *d, const struct spot *s)
 		return;
 	sim_say("dev%d writes %s ino %llu%s", d->num, s->name,
 	        (unsigned long long)s->ino, trunc ? " anew" : "");
+	if (!d->open && sim_chance(15)) {
+		d->open = h;
+		d->open_gone = false;
+		d->open_idle = true;
+		return;
+	}
 	write_bytes(d, h, trunc ? 0 : sim_below(100), 24 + sim_below(300));
 	keep_or_close(d, h, s->name);
 }

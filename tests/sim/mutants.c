@@ -18,31 +18,29 @@ bool sim_breaks(const char *what)
 	return !strcmp(sim_broken, what);
 }
 
-const char *const sim_mutants[] = {
-	"service-ignores-tags",
-	"merge-forgets-attempts",
-	"merge-forgets-writers",
-	"merge-does-not-wait-for-the-round",
-	"merge-overwrites-instead-of-splitting",
-	"merge-drops-what-is-unsent",
-	"merge-believes-old-tags",
-	"merge-takes-all-files-for-equal",
-	"merge-leaves-folders-unlinked",
-	"merge-knows-no-rings",
-	"merge-drops-orphans",
-	"merge-keeps-what-is-not-here",
-	"merge-does-not-look-at-who-holds-a-name",
-	"merge-does-not-wake-the-planner",
-	"plan-sends-what-is-not-whole",
-	"plan-does-not-wait-for-the-round",
-	"plan-forgets-kept-children",
-	"plan-makes-no-room",
-	"plan-calls-unsent-content-clean",
-	"plan-forgets-attempts",
-	"plan-forgets-who-holds-a-name",
-	"plan-deletes-what-is-wanted",
-	"answers-overtake-each-other",
-	NULL,
+const struct sim_mutant sim_mutants[] = {
+	{ "service-ignores-tags", 3 },
+	{ "merge-forgets-attempts", 34 },
+	{ "merge-forgets-writers", 266 },
+	{ "merge-does-not-wait-for-the-round", 71 },
+	{ "merge-overwrites-instead-of-splitting", 3 },
+	{ "merge-drops-what-is-unsent", 6 },
+	{ "merge-believes-old-tags", 92 },
+	{ "merge-takes-all-files-for-equal", 1 },
+	{ "merge-leaves-folders-unlinked", 7 },
+	{ "merge-knows-no-rings", 105 },
+	{ "merge-drops-orphans", 24 },
+	{ "merge-keeps-what-is-not-here", 7 },
+	{ "merge-does-not-wake-the-planner", 16 },
+	{ "plan-sends-what-is-not-whole", 7 },
+	{ "plan-does-not-wait-for-the-round", 25 },
+	{ "plan-forgets-kept-children", 130 },
+	{ "plan-makes-no-room", 6 },
+	{ "plan-calls-unsent-content-clean", 5 },
+	{ "plan-forgets-attempts", 6 },
+	{ "plan-forgets-who-holds-a-name", 11 },
+	{ "answers-overtake-each-other", 223 },
+	{ NULL, 0 },
 };
 
 /* ---- the merger ---------------------------------------------------------- */
@@ -87,9 +85,6 @@ struct merge_out __wrap_merge_next(const struct merge_in *in)
 		out.ops = MERGE_DETACH | MERGE_UNLINK;
 	if (sim_breaks("merge-leaves-folders-unlinked"))
 		out.ops &= ~(unsigned)MERGE_RELINK_PARENT;
-	if (sim_breaks("merge-does-not-look-at-who-holds-a-name") &&
-	    out.verdict == MERGE_LOOK_AT)
-		out.verdict = MERGE_PARK;
 	if (sim_breaks("merge-does-not-wake-the-planner"))
 		out.ops &= ~(unsigned)MERGE_DIRTY;
 	return out;
@@ -112,8 +107,6 @@ static void break_plan_in(struct plan_in *in)
 		in->attempt.open = in->attempt.running;
 	if (sim_breaks("plan-forgets-who-holds-a-name"))
 		in->occupant.ino = 0;
-	if (sim_breaks("plan-deletes-what-is-wanted"))
-		in->s_parent_unlinked = in->wanted.ino = 0;
 }
 
 struct plan_out __wrap_plan_next(const struct plan_in *in)

@@ -158,7 +158,7 @@ static void check_lives(const char *listing)
 static struct device devices[SIM_DEVICES];
 static int ndevices;
 static struct device *device; /* whose step it is */
-static bool jumps, crashes, deaths, visits;
+static bool alone, jumps, crashes, deaths, visits;
 
 static void pass(int64_t ms)
 {
@@ -229,7 +229,7 @@ static void one_step(void)
  * the program died may be taken for a stranger's.) */
 static void check_alone(const char *listing)
 {
-	if (!visits && !crashes && ndevices == 1 &&
+	if (alone &&
 	    (strstr(listing, " (conflict") || strstr(listing, " (item")))
 		sim_fail("a conflict with itself; there is\n%s", listing);
 }
@@ -313,15 +313,16 @@ static void set_world(void)
 {
 	unsigned many = sim_below(100);
 
-	ndevices = many < 35 ? 1 : many < 85 ? 2 : 3;
+	alone = sim_chance(12);
+	ndevices = alone || many < 30 ? 1 : many < 85 ? 2 : 3;
 	service.tombs_for_all = sim_chance(50);
 	service.tags_move = sim_chance(20);
 	service.hides_hashes = sim_chance(10);
 	service.trouble = sim_chance(50) ? sim_below(15) : 0;
 	service.feed_is_old = sim_chance(20);
-	visits = sim_chance(80);
+	visits = !alone && sim_chance(90);
 	jumps = sim_chance(15);
-	crashes = sim_chance(80);
+	crashes = !alone && sim_chance(85);
 	deaths = crashes && sim_chance(60);
 }
 

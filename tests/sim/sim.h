@@ -36,7 +36,10 @@ bool sim_chance(unsigned percent);
 /* Deliberate mistakes, to see that they are found (main.c: --break). */
 extern const char *sim_broken;
 bool sim_breaks(const char *what);
-extern const char *const sim_mutants[]; /* all of them; ends with NULL */
+extern const struct sim_mutant {
+	const char *what; /* NULL: the end */
+	uint64_t seed;    /* that found it once: tried first */
+} sim_mutants[];
 extern bool sim_verbose;
 /* What happens, if --verbose. `sim_acting`: the device whose log it is. */
 extern int sim_acting;
@@ -155,6 +158,7 @@ struct device {
 	struct graph *graph;
 	struct handle *open; /* a program that takes its time */
 	bool open_gone;      /* ...with a file that was removed since */
+	bool open_idle;      /* ...and has not written anything yet */
 };
 
 /* ---- run.c ---- */
