@@ -27,6 +27,9 @@ static const char usage[] =
 	"  join --code CODE             this device, let in by another one\n"
 	"  join --recovery-key FILE     this device, with the recovery key\n"
 	"  rotate                       a new key for files from now on\n"
+	"  reseal [PATH]                re-encrypts files of older keys\n"
+	"  accept PATH                  takes a file's version that was put "
+	"back\n"
 	"\n"
 	"Each has its own --help. --profile, --folder and the other options "
 	"of\n"
@@ -184,6 +187,8 @@ int cmd_vault(struct config *cfg, int argc, char **argv)
 		  vault_usage_remove },
 		{ "join", vault_run_join, VAULT_OPT_RECOVERY | VAULT_OPT_CODE,
 		  0, 0, vault_usage_join },
+		{ "accept", vault_run_accept, 0, 1, 1, vault_usage_accept },
+		{ "reseal", vault_run_reseal, 0, 0, 1, vault_usage_reseal },
 		{ "rotate", vault_run_rotate, VAULT_OPT_RECOVERY, 0, 0,
 		  vault_usage_rotate },
 	};

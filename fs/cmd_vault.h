@@ -48,6 +48,11 @@ int vault_run_remove(struct config *cfg, const struct vault_args *args);
 int vault_run_rotate(struct config *cfg, const struct vault_args *args);
 int vault_run_join(struct config *cfg, const struct vault_args *args);
 
+/* cmd_vault_accept.c, cmd_reseal.c */
+int vault_run_accept(struct config *cfg, const struct vault_args *args);
+int vault_run_reseal(struct config *cfg, const struct vault_args *args);
+
+extern const char vault_usage_accept[], vault_usage_reseal[];
 extern const char vault_usage_add[], vault_usage_remove[], vault_usage_rotate[],
 	vault_usage_join[];
 

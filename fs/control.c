@@ -13,6 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "fs/bond.h"
 #include "fs/control_status.h"
 #include "fs/engine.h"
 #include "fs/fetch.h"
@@ -20,6 +21,7 @@
 #include "fs/nmb.h"
 #include "fs/node.h"
 #include "fs/session.h"
+#include "fs/store.h"
 #include "net/buf.h"
 #include "net/clock.h"
 #include "net/json.h"
@@ -274,6 +276,41 @@ static void do_kick(struct control *c, struct peer *p)
 	send_ok(p, NULL);
 }
 
+/* What this device knows of the item's versions is forgotten: the next one that
+ * is seen is believed. */
+static int forget_bond(struct nmb *nmb, uint64_t ino)
+{
+	struct node *n = malloc(sizeof(*n));
+	struct db *db;
+	int rc = n ? store_begin(nmb->store, &db) : -ENOMEM;
+
+	if (rc < 0) {
+		free(n);
+		return rc;
+	}
+	rc = node_get(db, ino, n);
+	if (rc == 0 && !node_on_server(n))
+		rc = -ENOENT;
+	if (rc == 0)
+		rc = bond_forget(db, n->s_id);
+	free(n);
+	return rc < 0 ? store_rollback(nmb->store, rc)
+	              : store_commit(nmb->store);
+}
+
+static void do_accept(struct control *c, struct peer *p, const cJSON *req)
+{
+	uint64_t ino;
+	int rc = json_str(req, "path") ? find_path(c, req, &ino) : -EINVAL;
+
+	if (rc == 0)
+		rc = forget_bond(c->nmb, ino);
+	if (rc < 0)
+		send_error(p, rc, strerror(-rc));
+	else
+		send_ok(p, NULL);
+}
+
 static void do_request(struct control *c, struct peer *p, const cJSON *req)
 {
 	const char *what = json_str(req, "do");
@@ -288,6 +325,8 @@ static void do_request(struct control *c, struct peer *p, const cJSON *req)
 		do_poll(c, p);
 	} else if (!strcmp(what, "kick")) {
 		do_kick(c, p);
+	} else if (!strcmp(what, "accept")) {
+		do_accept(c, p, req);
 	} else if (!strcmp(what, "events")) {
 		p->events = true;
 		send_json(p, control_status(c->nmb));

@@ -10,6 +10,8 @@
  *	                   goes on; the last one has "ok"
  *	poll               asks the drive for changes now; "ok" once they are in
  *	kick               network or sign-in may be back: tries what waits
+ *	accept path        takes the version of a vault's file that lies on the
+ *	                   drive, whatever is known of it (fs/bond.h)
  *	stop               ends soon, keeping what is unsent
  *	events             a line per change of state, until the peer hangs up
  *

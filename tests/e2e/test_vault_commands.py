@@ -312,3 +312,125 @@ def test_last_member_stays(signed_in, mnt):
     assert info(signed_in)["recovery key"] == "none"
     done = signed_in.run("vault", "remove", "home", "--yes", check=1)
     assert "last member" in done.stderr
+
+
+# ---- reseal ------------------------------------------------------------------
+
+def header_of(data):
+    return data[:407]
+
+
+def test_reseal(signed_in, mnt, base, second_machine, drive):
+    """Afterwards no file is of the old epoch; nothing changed for readers."""
+    source = make_home(base / "source")
+    trees.write(source / "large", trees.payload(7, 5_000_000))
+    subprocess.run(["cp", "-a", f"{source}/.", mnt.path], check=True,
+                   timeout=100)
+    signed_in.flush()
+    join(signed_in, second_machine)
+    new = signed_in.base / "new.recovery"
+    signed_in.run("key", "recovery", "--recovery-key-out", new, check=0)
+    names = sealed_names(drive)
+    before = {n: drive.read(n) for n in names}
+    done = signed_in.run("vault", "reseal", mnt / "private", check=0)
+    assert "3 files" in done.stderr
+    done = signed_in.run("vault", "reseal", check=0, timeout=200)
+    assert f"{len(names) - 3} files" in done.stderr
+    assert "3 were up to date" in done.stderr
+    assert sealed_names(drive) == names
+    for name in names:
+        assert header_of(drive.read(name)) != header_of(before[name])
+        assert opens(drive, name, new) is not None
+        assert opens(drive, name, signed_in.recovery_key) is None
+    # Again: nothing is left to do, and only headers are read.
+    down = drive.bytes_down()
+    done = signed_in.run("vault", "reseal", check=0, timeout=200)
+    assert re.search(r"^0 files", done.stderr, re.M)
+    assert drive.bytes_down() - down < 1_000_000
+    assert_same(source, second_machine)
+    assert_restored(source, mnt.path)
+
+
+def test_reseal_leaves_what_is_damaged(signed_in, mnt, drive):
+    trees.write(mnt / "good", b"good")
+    signed_in.flush()
+    good = sealed_names(drive)
+    trees.write(mnt / "bad", b"bad")
+    signed_in.flush()
+    [bad] = sealed_names(drive) - good
+    mnt.unmount()
+    signed_in.run("vault", "rotate", check=0)
+    broken = drive.read(bad)[:-1] + b"!"
+    drive.put(bad, broken)
+    done = signed_in.run("vault", "reseal", check=1)
+    assert "nmbackupfs: bad: " in done.stderr
+    assert "1 files" in done.stderr
+    assert drive.read(bad) == broken
+    signed_in.run("vault", "reseal", "nothing", check=1)
+
+
+# ---- what is put there by others ---------------------------------------------
+
+def put_back_old(machine, mnt, drive):
+    """An older version of `f` lies on the drive and is refused."""
+    trees.write(mnt / "f", b"one")
+    machine.flush()
+    old = drive.read(sealed_names(drive).pop())
+    trees.write(mnt / "f", b"two two")
+    machine.flush()
+    drive.put(sealed_names(drive).pop(), old)
+    proc.wait_until(lambda: _read(mnt / "f") is None, 20, "the refusal")
+
+
+def test_accept(signed_in, mnt, drive):
+    put_back_old(signed_in, mnt, drive)
+    signed_in.run("vault", "accept", mnt / "none", check=1)
+    signed_in.run("vault", "accept", mnt / "f", check=0)
+    proc.wait_until(lambda: _read(mnt / "f") == b"one", 20, "the old version")
+    trees.write(mnt / "f", b"three")
+    signed_in.flush()
+
+
+def test_accept_unmounted(signed_in, mnt, drive):
+    put_back_old(signed_in, mnt, drive)
+    mnt.unmount()
+    signed_in.run("vault", "accept", "none", check=1)
+    signed_in.run("vault", "accept", "f", check=0)
+    mnt = signed_in.mount()
+    assert (mnt / "f").read_bytes() == b"one"
+
+
+def test_reseal_takes_no_old_version(signed_in, mnt, drive):
+    put_back_old(signed_in, mnt, drive)
+    signed_in.run("vault", "rotate", check=0)
+    done = signed_in.run("vault", "reseal", check=1)
+    assert "vault accept" in done.stderr
+
+
+def test_lower_generation(signed_in, mnt, drive):
+    """vault.age of before a change is put back: commands refuse it."""
+    old = drive.read(".nmbackupfs/vault.age")
+    signed_in.run("vault", "rotate", check=0)
+    drive.put(".nmbackupfs/vault.age", old)
+    for command in (("info",), ("rotate",), ("reseal",)):
+        done = signed_in.run("vault", *command, check=1)
+        assert "earlier" in done.stderr or "older" in done.stderr
+    assert drive.read(".nmbackupfs/vault.age") == old
+
+
+def test_forged_descriptor(signed_in, mnt, drive, base, second_machine):
+    """Who knows a recipient can seal a descriptor to it, not make it believed:
+    one of another vault, for this device."""
+    forger = second_machine
+    forger.env["NMBACKUPFS_FOLDER"] = "other"
+    forger.mount().unmount()
+    add(forger, signed_in, "victim")
+    forged = drive.read(".nmbackupfs/vault.age", folder="other")
+    drive.put(".nmbackupfs/vault.age", forged)
+    done = signed_in.run("vault", "info", check=1)
+    assert "vault" in done.stderr
+    signed_in.run("vault", "rotate", check=1)
+    assert drive.read(".nmbackupfs/vault.age") == forged
+    proc.wait_until(lambda: "nothing is sent" in
+                    signed_in.log.read_text(errors="replace"), 20,
+                    "the refusal")
