@@ -245,6 +245,9 @@ int vault_admin_fail(struct vault_admin *a, int rc)
 		rc = vault_setup_no_member(a->cfg, &a->m, a->why);
 	if (!strncmp(a->why, "No token", 8))
 		return cmd_fail_session(rc, a->why);
+	/* Another vault, not another account: that is found out before. */
+	if (rc == -EXDEV && a->store)
+		return cmd_fail(EXIT_FAILED, "%s", a->why);
 	return cmd_fail(a->store        ? vault_setup_exit_status(rc)
 	                : rc == -EINVAL ? EXIT_USAGE
 	                                : session_exit_status(rc),
