@@ -22,6 +22,16 @@ int hidden_prune(struct db *db, int64_t round)
 	              DB_ARGS(DB_INT(round)));
 }
 
+int hidden_drop_left(struct db *db, int64_t round)
+{
+	return db_run(db,
+	              "DELETE FROM hidden WHERE EXISTS(SELECT 1 FROM seen"
+	              " WHERE seen.id=hidden.id AND round<=? AND (deleted OR"
+	              " NOT EXISTS(SELECT 1 FROM node WHERE"
+	              " s_id=seen.parent_id)))",
+	              DB_ARGS(DB_INT(round)));
+}
+
 int hidden_is_in(struct db *db, uint64_t ino)
 {
 	int64_t some;

@@ -18,6 +18,10 @@ int hidden_delete(struct db *db, const char *id);
 /* Those that a full enumeration did not bring (listed_add(), fs/seen.h). */
 int hidden_prune(struct db *db, int64_t round);
 
+/* Those that are deleted, or lie elsewhere, by what was noted up to that round
+ * (fs/seen.h). */
+int hidden_drop_left(struct db *db, int64_t round);
+
 /* Does that node's folder hold some? 1, 0, -Exxx. */
 int hidden_is_in(struct db *db, uint64_t ino);
 

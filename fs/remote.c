@@ -419,6 +419,19 @@ static int settle_deletes(struct settle *s)
 
 /* Nobody's child when the round is over: it lies outside our folder. What lies
  * in something that is still parked is not outside. */
+static int drop_outside(struct db *db, int64_t round)
+{
+	return db_run(
+		db,
+		"DELETE FROM seen WHERE round<=? AND id NOT IN"
+		" (WITH RECURSIVE ours(id)"
+		" AS (SELECT id FROM seen WHERE EXISTS(SELECT 1 FROM node"
+		" WHERE s_id=seen.id) OR EXISTS(SELECT 1 FROM node WHERE"
+		" s_id=seen.parent_id) UNION SELECT seen.id FROM seen JOIN"
+		" ours ON seen.parent_id=ours.id) SELECT id FROM ours)",
+		DB_ARGS(DB_INT(round)));
+}
+
 static int drop_strangers(struct remote *r)
 {
 	struct db *db;
@@ -426,14 +439,9 @@ static int drop_strangers(struct remote *r)
 
 	if (rc < 0)
 		return rc;
-	rc = db_run(db,
-	            "DELETE FROM seen WHERE round<=? AND id NOT IN"
-	            " (WITH RECURSIVE ours(id)"
-	            " AS (SELECT id FROM seen WHERE EXISTS(SELECT 1 FROM node"
-	            " WHERE s_id=seen.id) OR EXISTS(SELECT 1 FROM node WHERE"
-	            " s_id=seen.parent_id) UNION SELECT seen.id FROM seen JOIN"
-	            " ours ON seen.parent_id=ours.id) SELECT id FROM ours)",
-	            DB_ARGS(DB_INT(r->round)));
+	rc = hidden_drop_left(db, r->round);
+	if (rc == 0)
+		rc = drop_outside(db, r->round);
 	return store_end(r->store, rc);
 }
 
