@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from kit import proc, trees
+from kit.graphd import FOLDER
 
 pytestmark = pytest.mark.configs("personal-vault")
 
@@ -62,7 +63,8 @@ def test_files_of_the_browser_are_left_alone(signed_in, mnt, graphd):
     assert error_of((mnt / "holiday.jpg").read_bytes) == errno.ENOENT
 
 
-def test_folder_that_holds_a_strangers_file(signed_in, mnt, graphd):
+@pytest.mark.parametrize("way", ["deleted", "moved out"])
+def test_folder_that_holds_a_strangers_file(signed_in, mnt, graphd, way):
     """Our files in it can go, it can't; and what is not ours is not touched."""
     (mnt / "folder/sub").mkdir(parents=True)
     (mnt / "empty").mkdir()
@@ -83,7 +85,11 @@ def test_folder_that_holds_a_strangers_file(signed_in, mnt, graphd):
     mnt.unmount()
     mnt = signed_in.mount()  # a restart forgets nothing
     assert error_of(os.rmdir, mnt / "folder") == errno.ENOTEMPTY
-    graphd.raw.delete(f"{inside}/notes.txt")
+    if way == "deleted":
+        graphd.raw.delete(f"{inside}/notes.txt")
+    else:
+        graphd.raw.rename(f"{FOLDER}/{inside}/notes.txt", "notes.txt",
+                          folder="")
     proc.wait_until(lambda: not error_of(os.rmdir, mnt / "folder"), 20,
                     "the end of the file")
     signed_in.flush()
