@@ -37,6 +37,9 @@ void put_say(struct put *p, int rc)
 		           "the file was changed while it was sent; try again");
 	else if (rc == -ENOSPC || rc == -EDQUOT)
 		direct_say(p->d, "\"%s\": the drive is full", p->at->name);
+	else if (rc == -EROFS)
+		direct_say(p->d, "the vault was changed by a newer release "
+		                 "and can only be read by this one");
 	else if (rc != -ESTALE)
 		direct_say(p->d, "\"%s\": %s", p->at->name, strerror(-rc));
 }

@@ -99,8 +99,6 @@ int direct_enter_vault(struct direct *d, bool make)
 	if (rc == 0)
 		rc = load(d, make);
 	if (rc == 0)
-		rc = direct_folder(d, false, d->folder_id);
-	if (rc == 0)
 		rc = codec_vault_new(&d->vault->membership.slot, getuid(),
 		                     getgid(), &d->codec);
 	return rc;

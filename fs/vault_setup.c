@@ -246,12 +246,11 @@ int vault_setup_newest(struct direct *d, bool make, struct membership *m,
                        struct vault_store **out_store, char *why)
 {
 	struct setup s = { .cfg = d->config, .m = m, .make = make, .why = why };
-	char id[NODE_ID_MAX + 1];
-	int rc = direct_folder(d, make, id);
+	int rc = direct_folder(d, make, d->folder_id);
 
 	if (rc == 0)
-		rc = vault_store_new(d->session->graph, id, PATIENCE_MS,
-		                     &s.store);
+		rc = vault_store_new(d->session->graph, d->folder_id,
+		                     PATIENCE_MS, &s.store);
 	if (rc == 0)
 		rc = look(&s);
 	if (rc == 0)

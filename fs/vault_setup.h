@@ -26,9 +26,9 @@ int vault_setup(const struct config *cfg, struct keystore *k,
 int vault_setup_no_member(const struct config *cfg, struct membership *m,
                           char *why);
 
-/* The same over an open session, and always from the drive. `make`: a vault
- * where there is none, as above; else that is -ENOENT. *out_store: of the
- * folder, with the mark of what was read. 0 or -Exxx, see
+/* The same over an open session, and always from the drive; sets d->folder_id.
+ * `make`: a vault where there is none, as above; else that is -ENOENT.
+ * *out_store: of the folder, with the mark of what was read. 0 or -Exxx, see
  * vault_setup_exit_status(). */
 int vault_setup_newest(struct direct *d, bool make, struct membership *m,
                        struct vault_store **out_store, char *why);

@@ -187,29 +187,36 @@ def mode_of(path):
 
 @vaults
 def test_put_into_a_vault(signed_in, base, graphd):
-    """Without a mount and twice, then read through mounts elsewhere."""
-    trees.write(base / "p", b"one")
-    os.utime(base / "p", ns=(10**18, 10**18 + 123_456_789))
-    first = put(signed_in, base / "p", "--as", "2026/11/daily: p")
-    assert graphd.read("2026/11/daily: p") == b"one"
-    assert all(0x4e00 <= ord(c) <= 0x8dff for name in graphd.raw.names()
-               for c in name if not name.startswith(".nmbackupfs"))
-    trees.write(base / "p", b"two")
-    os.utime(base / "p", ns=(10**18, 10**18 + 7))
-    (base / "p").chmod(0o750)
-    assert put(signed_in, base / "p", "--as", "2026/11/daily: p") == first
-    assert graphd.versions("2026/11/daily: p") == [b"one", b"two"]
-    signed_in.wipe()
-    mnt = signed_in.mount()
-    there = mnt / "2026/11/daily: p"
-    assert there.read_bytes() == b"two"
-    assert there.stat().st_mtime_ns == 10**18 + 7 and mode_of(there) == 0o750
-    for what in (first, "2026/11/daily: p"):
+    """Without a mount and twice, then read without one and through one that
+    knows nothing yet."""
+    def get_it(what):
         signed_in.run("get", what, "-o", base / "out", check=0)
         assert (base / "out").read_bytes() == b"two"
         assert (base / "out").stat().st_mtime_ns == 10**18 + 7
         assert mode_of(base / "out") == 0o750
         (base / "out").unlink()
+
+    name = "2026/11/daily: p"
+    trees.write(base / "p", b"one")
+    os.utime(base / "p", ns=(10**18, 10**18 + 123_456_789))
+    first = put(signed_in, base / "p", "--as", name)
+    assert graphd.read(name) == b"one"
+    assert all(0x4e00 <= ord(c) <= 0x8dff for folder in graphd.raw.names()
+               for c in folder if not folder.startswith(".nmbackupfs"))
+    trees.write(base / "p", b"two")
+    os.utime(base / "p", ns=(10**18, 10**18 + 7))
+    (base / "p").chmod(0o750)
+    assert put(signed_in, base / "p", "--as", name) == first
+    assert graphd.versions(name) == [b"one", b"two"]
+    get_it(name)
+    get_it(first)
+    signed_in.wipe()
+    mnt = signed_in.mount()
+    assert (mnt / name).read_bytes() == b"two"
+    assert (mnt / name).stat().st_mtime_ns == 10**18 + 7
+    assert mode_of(mnt / name) == 0o750
+    get_it(name)
+    get_it(first)
 
 
 SMALL = 4 * MIB - sealed.HEADER - 64 * sealed.TAG  # goes in one request
@@ -290,6 +297,7 @@ def test_two_of_one_name(signed_in, base, graphd):
     mnt = signed_in.mount()
     (mnt / "p.txt").write_bytes(b"first")
     (mnt / "q.txt").write_bytes(b"second")
+    os.utime(mnt / "q.txt", (1_600_000_000, 1_600_000_000))  # never p's
     signed_in.flush()
     first, second = (graphd.item(n)["id"] for n in ("p.txt", "q.txt"))
     graphd.rename("q.txt", "p.txt")

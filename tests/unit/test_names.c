@@ -455,6 +455,21 @@ static void test_parts(void)
 	too_long[sizeof(too_long) - 1] = '\0';
 	path = too_long;
 	CHECK_EQ(names_next_part(&path, out, sizeof(out)), -ENAMETOOLONG);
+
+	too_long[255] = '\0';
+	path = too_long;
+	CHECK_EQ(names_next_plain(&path, out, 255), -ENAMETOOLONG);
+	CHECK_EQ(names_next_plain(&path, out, 256), 1);
+	CHECK_STR(out, too_long);
+	path = "a:b/../c";
+	CHECK_EQ(names_next_plain(&path, out, sizeof(out)), 1);
+	CHECK_STR(out, "a:b");
+	CHECK_EQ(names_next_plain(&path, out, sizeof(out)), -EINVAL);
+	path = "..b";
+	CHECK_EQ(names_next_plain(&path, out, sizeof(out)), 1);
+	path = ".b";
+	CHECK_EQ(names_next_plain(&path, out, sizeof(out)), 1);
+	CHECK_STR(out, ".b");
 }
 
 int main(void)
