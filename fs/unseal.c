@@ -30,10 +30,10 @@ struct unseal {
 int unseal_new(const struct unseal_options *opt, struct unseal **out_u)
 {
 	struct unseal *u = calloc(1, sizeof(*u));
-	int rc = u ? 0 : -ENOMEM;
+	int rc = 0;
 
-	if (rc < 0)
-		return rc;
+	if (!u)
+		return -ENOMEM;
 	u->opt = *opt;
 	if (!opt->vault) {
 		rc = age_reader_new(opt->keys, opt->sink, opt->arg, &u->reader);
