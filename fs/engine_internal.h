@@ -4,7 +4,9 @@
  *	engine.c         life, the thread's loop, what others call
  *	engine_step.c    one node: gather, plan, start what comes next
  *	engine_meta.c    jobs of one small request: mkdir, move, delete, look
- *	engine_send.c    jobs that send content
+ *	engine_send.c    jobs that send content: their beginning
+ *	engine_bytes.c   the bytes of these: freezing, sealing, hashing
+ *	engine_sent.c    what came of them
  *	engine_tags.c    what was sealed once must come out again
  *	engine_readback.c  the hash of a content that the service doesn't say
  *	engine_header.c  reads the header of what is there before it is replaced
@@ -265,6 +267,24 @@ void engine_start_resume(struct engine *e, struct plan_view *v);
 /* Ends what runs, or looks how it ended. */
 void engine_start_abandon(struct engine *e, struct plan_view *v,
                           struct job *running);
+/* (Again) from where the attempt stands; what can't be had an end at all. */
+void engine_start_upload(struct engine *e, struct job *j);
+void engine_abandon(struct engine *e, struct job *j);
+/* Planned again after its back-off. */
+void engine_give_up(struct engine *e, struct job *j, const char *what, int rc);
+/* engine_bytes.c: jobs of workers, which post the job... */
+void engine_prepare_small(void *arg);
+void engine_prepare_big(void *arg);
+void engine_prepare_resume(void *arg);
+/* ...and what the upload calls: struct upload_spec. */
+int engine_read_piece(void *arg, void *buf, size_t len, uint64_t off);
+int engine_note_progress(void *arg, const char *url, uint64_t next);
+/* One transaction; `sync`: durable when it returns. */
+int engine_edit(struct store *s, int (*edit)(struct db *, void *), void *arg,
+                bool sync);
+/* engine_sent.c: the upload has ended. */
+void engine_sent(struct engine *e, struct job *j);
+void engine_sent_deferred(struct engine *e, struct job *j);
 /* engine_tags.c: of j->writer, with the attempt's row. Where no other callback
  * of the upload runs. */
 int engine_note_tags(struct job *j, struct db *db);

@@ -40,12 +40,6 @@ static struct job *meta_job(struct engine *e, const struct plan_view *v,
 	return j;
 }
 
-static void give_up(struct engine *e, struct job *j, const char *what, int rc)
-{
-	engine_again_later(e, j->ino, what, rc);
-	engine_job_done(e, j);
-}
-
 /* ---- refusals ------------------------------------------------------------ */
 
 /* No use in trying the same again: a person must act, or something else must
@@ -63,7 +57,7 @@ static void refused(struct engine *e, struct job *j, const char *what)
 
 	if (j->rc == -ECANCELED || !is_for_people(j->rc) ||
 	    engine_is_signed_out(e, j)) {
-		give_up(e, j, what, j->rc);
+		engine_give_up(e, j, what, j->rc);
 		return;
 	}
 	snprintf(why, sizeof(why), "%s was refused by OneDrive: %s (%ld%s%s)",
@@ -143,7 +137,7 @@ static bool settle_attempt(struct engine *e, struct job *j, bool found,
 	if (!ours && j->attempt->url[0])
 		upload_abandon(e->opt.graph, j->attempt->url);
 	if (rc < 0) {
-		give_up(e, j, "state.db", rc);
+		engine_give_up(e, j, "state.db", rc);
 		return false;
 	}
 	if (ours) {
@@ -289,13 +283,14 @@ static void looked_place(struct engine *e, struct job *j)
 	int rc;
 
 	if (j->rc < 0 && j->status != 404) {
-		give_up(e, j, "look", j->rc);
+		engine_give_up(e, j, "look", j->rc);
 		return;
 	}
 	if (j->rc == 0 &&
 	    (!j->has_item || !names_equal(j->item.name, j->name))) {
 		/* By-path answers may be another item, facts 2.1. */
-		give_up(e, j, "the service answered with another item", -EIO);
+		engine_give_up(e, j, "the service answered with another item",
+		               -EIO);
 		return;
 	}
 	if (j->rc == 0 && is_overtaken(e, j, j->item.id)) {
@@ -306,14 +301,15 @@ static void looked_place(struct engine *e, struct job *j)
 		return;
 	if (j->status == 404) { /* it was held a moment ago: soon again */
 		note_held(e, j->ino);
-		give_up(e, j, "name refused as taken, yet not found", -EEXIST);
+		engine_give_up(e, j, "name refused as taken, yet not found",
+		               -EEXIST);
 		return;
 	}
 	if (j->action == PLAN_MKDIR && j->lost &&
 	    j->item.kind == ITEM_FOLDER) { /* it had arrived */
 		rc = outcome_made(&e->outcome, j->ino, j->parent, &j->item);
 		if (rc < 0)
-			give_up(e, j, "state.db", rc);
+			engine_give_up(e, j, "state.db", rc);
 		else
 			engine_job_done(e, j);
 		return;
@@ -326,7 +322,7 @@ static void looked_place(struct engine *e, struct job *j)
 		wait_for_holder(e, j, other);
 	free(other);
 	if (rc < 0)
-		give_up(e, j, "merge", rc);
+		engine_give_up(e, j, "merge", rc);
 	else
 		engine_job_done(e, j);
 }
@@ -339,7 +335,7 @@ void engine_look_place(struct engine *e, struct job *j)
 	rc = graph_prepare_get_child(e->opt.graph, j->parent_id, j->name,
 	                             &j->call);
 	if (rc < 0) {
-		give_up(e, j, "look", rc);
+		engine_give_up(e, j, "look", rc);
 		return;
 	}
 	j->call.c.prio = HTTP_PRIO_META;
@@ -409,11 +405,12 @@ static void looked_item(struct engine *e, struct job *j)
 	int rc;
 
 	if (j->rc < 0 && j->status != 404) {
-		give_up(e, j, "look", j->rc);
+		engine_give_up(e, j, "look", j->rc);
 		return;
 	}
 	if (j->rc == 0 && !j->has_item) {
-		give_up(e, j, "the service answered without an item", -EIO);
+		engine_give_up(e, j, "the service answered without an item",
+		               -EIO);
 		return;
 	}
 	if (is_overtaken(e, j, j->item_id)) {
@@ -433,7 +430,7 @@ static void looked_item(struct engine *e, struct job *j)
 			rc = engine_take_looked(e, j);
 	}
 	if (rc < 0) /* -EAGAIN: what it says has to wait for something */
-		give_up(e, j, "merge", rc);
+		engine_give_up(e, j, "merge", rc);
 	else
 		engine_job_done(e, j);
 }
@@ -447,7 +444,7 @@ void engine_look_item(struct engine *e, struct job *j, const char *item_id)
 	graph_prepared_done(&j->call);
 	rc = graph_prepare_get_item(e->opt.graph, j->item_id, &j->call);
 	if (rc < 0) {
-		give_up(e, j, "look", rc);
+		engine_give_up(e, j, "look", rc);
 		return;
 	}
 	j->call.c.prio = HTTP_PRIO_META;
@@ -494,12 +491,12 @@ static void made(struct engine *e, struct job *j)
 	} else if (j->rc == 0 && j->has_item) {
 		rc = outcome_made(&e->outcome, j->ino, j->parent, &j->item);
 		if (rc < 0)
-			give_up(e, j, "state.db", rc);
+			engine_give_up(e, j, "state.db", rc);
 		else
 			engine_job_done(e, j);
 	} else if (j->status == 404) { /* the folder it was to lie in */
 		engine_start_look(e, j->parent, NULL);
-		give_up(e, j, "folder is gone", -ENOENT);
+		engine_give_up(e, j, "folder is gone", -ENOENT);
 	} else if (j->rc == 0 || j->verdict == RETRY_LOOK) {
 		j->lost = j->status != 409;
 		engine_look_place(e, j);
@@ -517,7 +514,7 @@ void engine_start_mkdir(struct engine *e, struct plan_view *v)
 		return;
 	rc = graph_prepare_mkdir(e->opt.graph, j->parent_id, j->name, &j->call);
 	if (rc < 0) {
-		give_up(e, j, "mkdir", rc);
+		engine_give_up(e, j, "mkdir", rc);
 		return;
 	}
 	j->call.c.prio = HTTP_PRIO_META;
@@ -538,7 +535,7 @@ static void moved(struct engine *e, struct job *j)
 			j->item.mtime = j->mtime;
 		rc = note_moved(e, j);
 		if (rc < 0)
-			give_up(e, j, "state.db", rc);
+			engine_give_up(e, j, "state.db", rc);
 		else
 			engine_job_done(e, j);
 	} else if (j->status == 409) {
@@ -546,7 +543,7 @@ static void moved(struct engine *e, struct job *j)
 	} else if (j->status == 404) { /* the item, or where it goes */
 		engine_start_look(e, 0, j->item_id);
 		engine_start_look(e, j->parent, NULL);
-		give_up(e, j, "item or folder is gone", -ENOENT);
+		engine_give_up(e, j, "item or folder is gone", -ENOENT);
 	} else if (j->rc == 0 || j->verdict == RETRY_LOOK) {
 		engine_look_item(e, j, j->item_id);
 	} else {
@@ -610,7 +607,7 @@ static void move_unguarded(struct engine *e, struct job *j)
 	if (rc == 0)
 		rc = prepare_move(e, j, &m);
 	if (rc < 0)
-		give_up(e, j, "move", rc);
+		engine_give_up(e, j, "move", rc);
 	else
 		send_move(e, j);
 }
@@ -625,7 +622,7 @@ static void look_first(struct engine *e, struct job *j, job_fn *then)
 	int rc = graph_prepare_get_item(e->opt.graph, j->item_id, &j->call);
 
 	if (rc < 0) {
-		give_up(e, j, "look", rc);
+		engine_give_up(e, j, "look", rc);
 		return;
 	}
 	j->call.c.prio = HTTP_PRIO_META;
@@ -669,7 +666,7 @@ void engine_start_move(struct engine *e, struct plan_view *v, bool aside)
 	}
 	rc = prepare_move(e, j, &m);
 	if (rc < 0)
-		give_up(e, j, "move", rc);
+		engine_give_up(e, j, "move", rc);
 	else
 		send_move(e, j);
 }
@@ -687,7 +684,7 @@ static void deleted(struct engine *e, struct job *j)
 		if (rc == 1)
 			rc = take_tombstone(e, j);
 		if (rc < 0)
-			give_up(e, j, "state.db", rc);
+			engine_give_up(e, j, "state.db", rc);
 		else
 			engine_job_done(e, j);
 	} else if (j->verdict == RETRY_LOOK || j->verdict == RETRY_RESTART) {
@@ -704,7 +701,7 @@ static void send_delete(struct engine *e, struct job *j, const char *etag)
 	graph_prepared_done(&j->call);
 	rc = graph_prepare_delete(e->opt.graph, j->item_id, etag, &j->call);
 	if (rc < 0) {
-		give_up(e, j, "delete", rc);
+		engine_give_up(e, j, "delete", rc);
 		return;
 	}
 	j->call.c.prio = HTTP_PRIO_META;
