@@ -85,7 +85,8 @@ class Machine:
             NMBACKUPFS_LOG_LEVEL="debug",
             ASAN_OPTIONS=san + ":detect_leaks=1:disable_coredump=1",
             UBSAN_OPTIONS=san + ":print_stacktrace=1",
-            TSAN_OPTIONS=san + ":halt_on_error=0:second_deadlock_stack=1")
+            TSAN_OPTIONS=san + ":halt_on_error=0:second_deadlock_stack=1"
+            f":suppressions={proc.ROOT}/tests/tsan.supp")
         return env
 
     # -- commands ---------------------------------------------------------
