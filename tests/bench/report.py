@@ -41,6 +41,11 @@ def versions():
     }
 
 
+def _latency(line):
+    """"60 ms, 1 Gbit/s": the first part is per request."""
+    return line.replace(" ms", " ms per request", 1)
+
+
 def _number(value):
     if value is None:
         return ""
@@ -101,7 +106,7 @@ class Results:
         for line in self.values:
             rows = list(self._rows(line))
             widths = [max(map(len, column)) for column in zip(*rows)]
-            out.append(f"\n{line} per request")
+            out.append(f"\n{_latency(line)}")
             out += ["  ".join(c.ljust(w) for c, w in zip(r, widths)).rstrip()
                     for r in rows]
         return "\n".join(out)
@@ -146,20 +151,22 @@ class Results:
         page = [
             "# Side by side", "",
             "Written by `make bench` (tests/bench/bench). Medians of "
-            f"{self.sizes.runs} runs, contenders taking turns; in brackets how "
-            "many times better nmbackupfs (plain) is.", "",
+            f"{self.sizes.runs} run(s), contenders taking turns; in brackets "
+            "how many times better nmbackupfs (plain) is.", "",
             f"{facts['date']}, {facts['machine']}, Linux {facts['kernel']}; "
             f"{facts['nmbackupfs']}, {facts['rclone']}, {facts['curl']}, "
             f"libfuse {facts['libfuse']}; a {self.sizes.kind} drive of graphd "
             "on the same machine, over TLS, with two more round trips per new "
             f"connection. Load average while it ran: {low} to {high}, median "
-            f"{middle}.", ""]
+            f"{middle}" + (": busy with other work, so ratios say more than "
+                           "figures." if middle > os.cpu_count() else "."),
+            ""]
         page += [f"Left out: {name} ({why})." for name, why
                  in self.left_out.items()]
         page += [f"Failed: {what}." for what in self.failed]
         for line in self.values:
             rows = list(self._rows(line))
-            page += ["", f"## {line} per request", ""]
+            page += ["", f"## {_latency(line)}", ""]
             page.append("| " + " | ".join(rows[0]) + " |")
             page.append("|---|" + "--:|" * (len(rows[0]) - 2) + "---|")
             page += ["| " + " | ".join(r) + " |" for r in rows[1:]]
