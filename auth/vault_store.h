@@ -66,8 +66,8 @@ int vault_store_load(struct vault_store *s, const struct age_keys *keys,
                      struct pin *out_pin, char *why);
 
 /* For who has lost all but a key: vault.age, or if that is gone or damaged the
- * newest generation that `keys` open. On trust, nothing is remembered. Errors as
- * vault_store_load(). */
+ * newest generation that `keys` open. On trust, nothing is remembered. Errors
+ * as vault_store_load(). */
 int vault_store_salvage(struct vault_store *s, const struct age_keys *keys,
                         struct descriptor **out_d, char *why);
 

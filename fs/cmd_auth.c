@@ -27,7 +27,7 @@ static const char auth_usage[] =
 	"  --client-id ID      of your app registration\n"
 	"  --profile NAME      each has a sign-in of its own\n"
 	"  --keystore PLACE    where it is kept: secret-service, sealed, "
-        "file,\n"
+	"file,\n"
 	"                      command (see `nmbackupfs keystore --help`)\n"
 	"\n"
 	"Exit status: 0 signed in; 2 no client id, or the app registration\n"

@@ -41,7 +41,7 @@ struct graphd {
 	struct login *login;
 	struct throttle *throttle;
 	struct quirks quirks;
-	int tap_fd; /* -1: none (tap.h) */
+	int tap_fd;                /* -1: none (tap.h) */
 	_Atomic unsigned nuploads; /* number of the last one kept (uploads.h) */
 
 	_Atomic int64_t clock_offset_ns;
