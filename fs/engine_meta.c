@@ -352,7 +352,7 @@ bool engine_only_tag_moved(struct engine *e, const struct job *j)
 	            node_of_ino(e, n->s_parent, p) == 0 &&
 	            !strcmp(n->s_name, j->item.name) &&
 	            !strcmp(p->s_id, j->item.parent_id) &&
-	            (node_is_dir(n) ||
+	            (node_is_dir(n) || !strcmp(n->s_etag, j->item.etag) ||
 	             item_same_content(&j->item, n->s_size,
 	                               n->flags & NODE_HASHED ? n->s_hash
 	                                                      : NULL) == 1);
