@@ -53,7 +53,7 @@ class Secrets:
                 self.add(key, what)
         done = subprocess.run(
             ["age", "-d", "-i", str(recovery_key)], capture_output=True,
-            input=graphd.read(".nmbackupfs/vault.age"), check=True)
+            input=graphd.raw.read(".nmbackupfs/vault.age"), check=True)
         self._add_members(json.loads(done.stdout))
 
     def _add_members(self, value, name=""):
