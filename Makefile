@@ -2,7 +2,7 @@
 #
 #   make            build the program
 #   make demo       the whole path on this machine, no account needed
-#   make test       every test; the last line is the count
+#   make test       the tests; the last line is the count
 #   make check-all  the same under sanitizers and valgrind, in all
 #                   configurations; takes hours
 #   make soak       the simulation for an hour (SECS=3600)
