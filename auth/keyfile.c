@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "net/fdio.h"
+
 #define TMP_NAME ".new"
 
 /* ---- the directory ------------------------------------------------------- */
@@ -144,22 +146,6 @@ int keyfile_read(int dir_fd, const char *name, void *buf, size_t size,
 
 /* ---- writing ------------------------------------------------------------- */
 
-static int write_all(int fd, const char *data, size_t len)
-{
-	ssize_t n;
-
-	while (len > 0) {
-		n = write(fd, data, len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		data += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 static int write_tmp(int dir_fd, const void *data, size_t len)
 {
 	int fd, rc;
@@ -173,7 +159,7 @@ static int write_tmp(int dir_fd, const void *data, size_t len)
 		return -errno;
 	rc = fchmod(fd, 0600) < 0 ? -errno : 0; /* whatever the umask said */
 	if (rc == 0)
-		rc = write_all(fd, data, len);
+		rc = fdio_write_all(fd, data, len);
 	if (rc == 0 && fsync(fd) < 0)
 		rc = -errno;
 	if (close(fd) < 0 && rc == 0)
@@ -199,4 +185,19 @@ int keyfile_remove(int dir_fd, const char *name)
 	if (unlinkat(dir_fd, name, 0) < 0 && errno != ENOENT)
 		return -errno;
 	return fsync(dir_fd) < 0 ? -errno : 0;
+}
+
+int keyfile_put(const char *dir, const char *name, const void *data, size_t len,
+                char *why, size_t why_size)
+{
+	int fd = keydir_open(dir, why, why_size), lock, rc;
+
+	if (fd < 0)
+		return fd;
+	lock = keydir_lock(fd);
+	rc = lock < 0 ? lock : keyfile_write(fd, name, data, len);
+	if (lock >= 0)
+		close(lock);
+	close(fd);
+	return rc;
 }

@@ -30,4 +30,8 @@ int keyfile_read(int dir_fd, const char *name, void *buf, size_t size,
 int keyfile_write(int dir_fd, const char *name, const void *data, size_t len);
 int keyfile_remove(int dir_fd, const char *name);
 
+/* keyfile_write() for who has neither directory nor lock open. */
+int keyfile_put(const char *dir, const char *name, const void *data, size_t len,
+                char *why, size_t why_size);
+
 #endif

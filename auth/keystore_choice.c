@@ -85,19 +85,10 @@ int keystore_note_backend(const struct keystore_options *opt,
                           const struct keystore_backend *b)
 {
 	char line[64], why[256];
-	int fd = keydir_open(opt->dir, why, sizeof(why)), lock, rc;
 
-	if (fd < 0)
-		return fd;
-	lock = keydir_lock(fd);
-	rc = lock;
-	if (lock >= 0) {
-		snprintf(line, sizeof(line), "%s\n", b->name);
-		rc = keyfile_write(fd, NOTE_NAME, line, strlen(line));
-		close(lock);
-	}
-	close(fd);
-	return rc;
+	snprintf(line, sizeof(line), "%s\n", b->name);
+	return keyfile_put(opt->dir, NOTE_NAME, line, strlen(line), why,
+	                   sizeof(why));
 }
 
 int keystore_unnote_backend(const struct keystore_options *opt,

@@ -127,16 +127,12 @@ const struct pin *membership_pin(const struct membership *m)
 static int save_file(const struct membership *m, const void *data, size_t len,
                      char *why)
 {
-	int rc, lock, dir = keydir_open(m->state_dir, why, MEMBERSHIP_WHY);
+	int rc;
 
-	if (dir < 0)
-		return dir;
-	lock = keydir_lock(dir);
-	rc = lock < 0 ? lock : keyfile_write(dir, MEMBERSHIP_FILE, data, len);
-	if (lock >= 0)
-		close(lock);
-	close(dir);
-	if (rc < 0)
+	why[0] = '\0';
+	rc = keyfile_put(m->state_dir, MEMBERSHIP_FILE, data, len, why,
+	                 MEMBERSHIP_WHY);
+	if (rc < 0 && !why[0])
 		snprintf(why, MEMBERSHIP_WHY, "%.900s/" MEMBERSHIP_FILE ": %s",
 		         m->state_dir, strerror(-rc));
 	return rc;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "net/clock.h"
+#include "net/fdio.h"
 
 static int join(char out[PATH_MAX], const char *dir, const char *name)
 {
@@ -100,19 +101,8 @@ int output_open(const char *path, const char *name, mode_t mode,
 int output_write(void *output, const void *data, size_t len)
 {
 	const struct output *o = output;
-	const char *p = data;
 
-	while (len) {
-		ssize_t n = write(o->fd, p, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		p += n;
-		len -= (size_t)n;
-	}
-	return 0;
+	return fdio_write_all(o->fd, data, len);
 }
 
 static int put_in_place(const struct output *o)

@@ -22,6 +22,7 @@
 #include "fs/vault_admin.h"
 #include "net/buf.h"
 #include "net/clock.h"
+#include "net/fdio.h"
 
 #define HEAD_BYTES (DESCRIPTOR_HEADER_LEN + AGE_NONCE_SIZE)
 #define PATH_BYTES 8192
@@ -52,20 +53,8 @@ struct through {
 
 static int put_bytes(struct through *t, const void *data, size_t len)
 {
-	const char *p = data;
-
 	t->written += len;
-	while (len) {
-		ssize_t n = write(t->fd, p, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		p += n;
-		len -= (size_t)n;
-	}
-	return 0;
+	return fdio_write_all(t->fd, data, len);
 }
 
 /* An older version that was put back is not made the newest one. */

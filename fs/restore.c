@@ -11,6 +11,7 @@
 #include <sodium.h>
 
 #include "net/clock.h"
+#include "net/fdio.h"
 
 #define TEMPORARY ".nmbackupfs-"
 
@@ -182,19 +183,8 @@ int restore_begin(int parent, const struct restore_item *it,
 int restore_write(void *file, const void *data, size_t len)
 {
 	struct restore_file *f = file;
-	const char *p = data;
 
-	while (len) {
-		ssize_t n = write(f->fd, p, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		p += n;
-		len -= (size_t)n;
-	}
-	return 0;
+	return fdio_write_all(f->fd, data, len);
 }
 
 /* Not every file system can rename without replacing. */

@@ -10,6 +10,7 @@
 
 #include "auth/age.h"
 #include "auth/passphrase.h"
+#include "net/fdio.h"
 
 /* ---- reading ------------------------------------------------------------- */
 
@@ -64,21 +65,6 @@ int secret_file_read(const char *path, char **out, size_t *out_len, char *why,
 
 /* ---- writing ------------------------------------------------------------- */
 
-static int write_all(int fd, const char *data, size_t len)
-{
-	while (len) {
-		ssize_t n = write(fd, data, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		data += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 static int write_new(const char *path, const void *data, size_t len)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -86,7 +72,7 @@ static int write_new(const char *path, const void *data, size_t len)
 
 	if (fd < 0)
 		return -errno;
-	rc = write_all(fd, data, len);
+	rc = fdio_write_all(fd, data, len);
 	if (rc == 0 && fsync(fd) < 0)
 		rc = -errno;
 	close(fd);
@@ -99,7 +85,7 @@ int secret_file_write(const char *path, const char *what, const void *data,
                       size_t len, char *why, size_t why_size)
 {
 	int rc = strcmp(path, "-") ? write_new(path, data, len)
-	                           : write_all(STDOUT_FILENO, data, len);
+	                           : fdio_write_all(STDOUT_FILENO, data, len);
 
 	if (rc < 0)
 		snprintf(why, why_size, "%s %s: %s", what, path,
