@@ -177,15 +177,10 @@ static struct job *reading_job(struct engine *e, const struct plan_view *v,
                                enum plan_action action, size_t want,
                                job_fn *next)
 {
-	struct job *j = job_new(e, v->n.ino, action);
+	struct job *j = engine_meta_job(e, v, action);
 
-	if (!j) {
-		engine_again_later(e, v->n.ino, "job", -ENOMEM);
+	if (!j)
 		return NULL;
-	}
-	j->counted_meta = true;
-	e->nmeta++;
-	memcpy(j->item_id, v->n.s_id, sizeof(j->item_id));
 	j->hash.len = 0;
 	j->next = next;
 	j->nsmall = want;

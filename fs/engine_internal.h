@@ -232,6 +232,10 @@ int engine_load_dirty(struct engine *e);
 
 /* ---- engine_meta.c ------------------------------------------------------- */
 
+/* A job of small requests about v's node and its place; NULL: no memory, the
+ * node comes again. */
+struct job *engine_meta_job(struct engine *e, const struct plan_view *v,
+                            enum plan_action action);
 /* A temporary name on the server (PLAN_ASIDE_PREFIX). */
 void engine_aside_name(char *out, size_t size);
 /* The service refuses the node's name although nothing has it: it is made under

@@ -21,7 +21,7 @@
 #define LOOK_FRESH_MS 2000 /* design, promise 3 */
 #define TAG_MOVES     2    /* design, promise 3: that many in a row mark it */
 
-static struct job *meta_job(struct engine *e, const struct plan_view *v,
+struct job *engine_meta_job(struct engine *e, const struct plan_view *v,
                             enum plan_action action)
 {
 	struct job *j = job_new(e, v->n.ino, action);
@@ -507,7 +507,7 @@ static void made(struct engine *e, struct job *j)
 
 void engine_start_mkdir(struct engine *e, struct plan_view *v)
 {
-	struct job *j = meta_job(e, v, PLAN_MKDIR);
+	struct job *j = engine_meta_job(e, v, PLAN_MKDIR);
 	int rc;
 
 	if (!j)
@@ -637,7 +637,7 @@ bool engine_must_look_first(const struct engine *e)
 void engine_start_move(struct engine *e, struct plan_view *v, bool aside)
 {
 	const struct node *n = &v->n;
-	struct job *j = meta_job(e, v, aside ? PLAN_ASIDE : PLAN_MOVE);
+	struct job *j = engine_meta_job(e, v, aside ? PLAN_ASIDE : PLAN_MOVE);
 	struct moving m = { .etag = n->s_etag[0] ? n->s_etag : NULL };
 	bool times = e->opt.codec->ops->times_in_item && node_is_file(n) &&
 	             v->in.sets_times && !plan_content_differs(n);
@@ -725,7 +725,7 @@ static void looked_before_delete(struct engine *e, struct job *j)
 
 void engine_start_delete(struct engine *e, struct plan_view *v)
 {
-	struct job *j = meta_job(e, v, PLAN_DELETE);
+	struct job *j = engine_meta_job(e, v, PLAN_DELETE);
 
 	if (!j)
 		return;

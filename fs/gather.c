@@ -73,6 +73,7 @@ static bool is_attrs_only(const struct gather *g, const struct plan_view *v,
 	char target[4096];
 
 	if (!g->codec->ops->keeps_attributes || !node_on_server(&v->n) ||
+	    !v->in.want_name || !plan_place_differs(&v->n, v->want_name) ||
 	    v->n.parent != v->n.s_parent)
 		return false;
 	*tmp = v->n;
@@ -84,12 +85,13 @@ static bool is_attrs_only(const struct gather *g, const struct plan_view *v,
 static int gather_link(const struct gather *g, struct db *db,
                        struct plan_view *v)
 {
+	char target[4096];
 	ssize_t len;
 
 	if (!S_ISLNK(v->n.mode) || !node_on_server(&v->n) ||
 	    !g->codec->ops->target_in_content)
 		return 0;
-	len = node_get_target(db, v->n.ino, v->target, sizeof(v->target));
+	len = node_get_target(db, v->n.ino, target, sizeof(target));
 	v->in.link_missing = len == -ENOENT;
 	return len < 0 && len != -ENOENT ? (int)len : 0;
 }
@@ -436,7 +438,6 @@ static void gather_shown(const struct gather *g, const struct item *r,
 		v->in.alias = true;
 		naming_alias(g->codec, r->name, r->id, v->shown.name);
 	}
-	naming_alias(g->codec, v->shown.name, r->id, v->alias);
 }
 
 /* Vault: the fields of the name, each for itself. */

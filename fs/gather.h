@@ -41,7 +41,6 @@ struct plan_view {
 	char want_name[NODE_REMOTE_MAX + 1];
 	char parent_id[NODE_ID_MAX + 1]; /* of the folder it is in here */
 	struct codec_bond bond;          /* of what its item holds; vault */
-	char target[4096];               /* of a symlink; vault */
 	struct plan_in in; /* ring, attempt.running, hurry, now_ms, quiet_ms,
 	                    * max_age_ms are the caller's */
 };
@@ -58,11 +57,10 @@ int gather_plan(const struct gather *g, struct db *db, uint64_t ino,
 struct merge_view {
 	struct node n, at, parent;
 	char want_name[NODE_REMOTE_MAX + 1];
-	struct node shown; /* what the name says: name, and in a vault mode,
-	                    * owner, times */
-	char target[4096]; /* of a symlink whose name carries it */
-	struct node base;  /* vault: what the synced name says */
-	char alias[NODE_NAME_MAX + 1]; /* how r is shown beside a twin */
+	struct node shown;  /* what the name says: name, and in a vault mode,
+	                     * owner, times */
+	char target[4096];  /* of a symlink whose name carries it */
+	struct node base;   /* vault: what the synced name says */
 	struct merge_in in; /* last, looked are the caller's and come first */
 };
 

@@ -237,7 +237,7 @@ static void fill_new(const struct remote *r, struct node *n,
 	if (v->in.alias)
 		n->flags |= NODE_ALIAS;
 	if (ops & MERGE_ALIAS) {
-		strcpy(n->name, v->alias);
+		naming_alias(r->gather.codec, v->shown.name, it->id, n->name);
 		n->flags |= NODE_ALIAS;
 	}
 	if (it->kind == ITEM_FOLDER)
@@ -447,11 +447,14 @@ static int apply_node(struct remote *r, struct tree_edit *e, struct db *db,
 {
 	const struct item *it = v->in.r;
 	uint64_t parent = ops & MERGE_PARENT ? v->in.parent : n->parent;
-	const char *name = ops & MERGE_ALIAS  ? v->alias
-	                   : ops & MERGE_NAME ? v->shown.name
-	                                      : n->name;
+	const char *name = ops & MERGE_NAME ? v->shown.name : n->name;
+	char alias[NODE_NAME_MAX + 1];
 	int rc = 0;
 
+	if (ops & MERGE_ALIAS) {
+		naming_alias(r->gather.codec, v->shown.name, it->id, alias);
+		name = alias;
+	}
 	if (ops & MERGE_RELINK) {
 		parent = v->in.parent;
 		if (!plan_is_aside_name(it->name))
