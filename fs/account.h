@@ -45,9 +45,6 @@ int account_need_client_id(struct config *cfg, char *why, size_t why_size);
 int account_need_sign_in(struct session *s, const char *profile_drive,
                          char *why, size_t why_size);
 
-/* True if a person can be asked: standard input and error are a terminal. */
-bool account_is_terminal(void);
-
 /* Asks on standard error for a line and reads it from standard input, without
  * white space around it. False at its end, and for an empty line. */
 bool account_ask(const char *question, char *out, size_t size);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "auth/passphrase.h"
 #include "auth/tokens.h"
 #include "fs/config.h"
 #include "fs/db.h"
@@ -37,11 +38,6 @@ int account_profile_drive(const char *state_dir, char *out, size_t size)
 }
 
 /* ---- what has to be there first ------------------------------------------ */
-
-bool account_is_terminal(void)
-{
-	return isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
-}
 
 /* facts/graph.md 1.1: each cloud has a portal and registrations of its own. */
 static const char *portal(const struct config *cfg)
@@ -94,7 +90,7 @@ int account_need_client_id(struct config *cfg, char *why, size_t why_size)
 	if (config_text(cfg, CONFIG_CLIENT_ID)[0])
 		return 0;
 	explain_client_id(cfg);
-	if (!account_is_terminal() ||
+	if (!passphrase_can_ask() ||
 	    !account_ask("Client id: ", id, sizeof(id))) {
 		snprintf(why, why_size, "no client id");
 		return -EINVAL;
@@ -111,7 +107,7 @@ int account_need_sign_in(struct session *s, const char *profile_drive,
 {
 	if (tokens_signed_in(s->tokens))
 		return 0;
-	if (s->tokens_rc == -ENOENT && account_is_terminal())
+	if (s->tokens_rc == -ENOENT && passphrase_can_ask())
 		return account_sign_in(s, profile_drive, why, why_size);
 	tokens_get_trouble(s->tokens, why, why_size);
 	return -EACCES;

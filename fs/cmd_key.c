@@ -8,6 +8,7 @@
 #include "auth/age_key.h"
 #include "auth/descriptor.h"
 #include "auth/keystore.h"
+#include "auth/passphrase.h"
 #include "auth/vault.h"
 #include "fs/account.h"
 #include "fs/cmd_common.h"
@@ -148,7 +149,7 @@ static int run_recovery(struct config *cfg, const struct vault_args *args)
 
 	(void)args;
 	if (!config_text(cfg, CONFIG_RECOVERY_KEY_OUT)[0] &&
-	    !account_is_terminal())
+	    !passphrase_can_ask())
 		return cmd_fail(EXIT_NO_TERMINAL,
 		                "nobody is there to take the key: give "
 		                "--recovery-key-out FILE");

@@ -77,6 +77,19 @@ static int look(struct config *cfg, struct vault_admin *a)
 	return 0;
 }
 
+static int show(struct config *cfg, void (*print)(const struct vault_admin *a))
+{
+	struct vault_admin a;
+	int rc = look(cfg, &a), status = EXIT_OK;
+
+	if (rc < 0)
+		status = vault_admin_fail(&a, rc);
+	else
+		print(&a);
+	vault_admin_close(&a);
+	return status;
+}
+
 static void print_time(int64_t ns)
 {
 	time_t t = (time_t)(ns / 1000000000);
@@ -129,16 +142,8 @@ static void print_info(const struct vault_admin *a)
 
 static int run_info(struct config *cfg, const struct vault_args *args)
 {
-	struct vault_admin a;
-	int rc = look(cfg, &a), status = EXIT_OK;
-
 	(void)args;
-	if (rc < 0)
-		status = vault_admin_fail(&a, rc);
-	else
-		print_info(&a);
-	vault_admin_close(&a);
-	return status;
+	return show(cfg, print_info);
 }
 
 static void print_members(const struct vault_admin *a)
@@ -161,16 +166,8 @@ static void print_members(const struct vault_admin *a)
 
 static int run_members(struct config *cfg, const struct vault_args *args)
 {
-	struct vault_admin a;
-	int rc = look(cfg, &a), status = EXIT_OK;
-
 	(void)args;
-	if (rc < 0)
-		status = vault_admin_fail(&a, rc);
-	else
-		print_members(&a);
-	vault_admin_close(&a);
-	return status;
+	return show(cfg, print_members);
 }
 
 /* ---- the command --------------------------------------------------------- */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "auth/descriptor.h"
+#include "auth/passphrase.h"
 #include "auth/vault.h"
 #include "fs/account.h"
 #include "fs/cmd_common.h"
@@ -104,7 +105,7 @@ static int add_member(void *arg, struct vault_admin *a, struct descriptor *next)
 
 	if (same && !strcmp(same->label, w->label))
 		return -EALREADY;
-	rc = descriptor_add(next, w->label, DESCRIPTOR_DEVICE, &w->recipient);
+	rc = vault_admin_add(a, next, w->label, &w->recipient);
 	if (same)
 		snprintf(a->why, sizeof(a->why),
 		         "this key is a member already, as \"%s\"",
@@ -114,14 +115,6 @@ static int add_member(void *arg, struct vault_admin *a, struct descriptor *next)
 		         "another member is called \"%s\": choose another "
 		         "--label, or remove that one first",
 		         w->label);
-	else if (rc == -EINVAL)
-		snprintf(a->why, sizeof(a->why),
-		         "--label: 1 to %d bytes without control characters",
-		         DESCRIPTOR_LABEL_MAX);
-	else if (rc == -ENOSPC)
-		snprintf(a->why, sizeof(a->why),
-		         "a vault has at most %d members: remove one",
-		         DESCRIPTOR_MEMBERS);
 	return rc;
 }
 
@@ -229,7 +222,7 @@ int vault_run_remove(struct config *cfg, const struct vault_args *args)
 	struct vault_admin a;
 	int rc;
 
-	if (!args->yes && !account_is_terminal())
+	if (!args->yes && !passphrase_can_ask())
 		return cmd_fail(EXIT_NO_TERMINAL,
 		                "nobody is there to be asked; --yes removes "
 		                "without");

@@ -74,21 +74,12 @@ static int add_self(void *arg, struct vault_admin *a, struct descriptor *next)
 	if (vault_admin_is_member(a))
 		return -EALREADY;
 	choose_label(w, next);
-	rc = descriptor_add(next, w->label, DESCRIPTOR_DEVICE,
-	                    &a->m.id->recipient);
+	rc = vault_admin_add(a, next, w->label, &a->m.id->recipient);
 	if (rc == -EEXIST)
 		snprintf(a->why, sizeof(a->why),
 		         "another device is called \"%s\": choose another "
 		         "--label",
 		         w->label);
-	else if (rc == -EINVAL)
-		snprintf(a->why, sizeof(a->why),
-		         "--label: 1 to %d bytes without control characters",
-		         DESCRIPTOR_LABEL_MAX);
-	else if (rc == -ENOSPC)
-		snprintf(a->why, sizeof(a->why),
-		         "a vault has at most %d members: remove one",
-		         DESCRIPTOR_MEMBERS);
 	return rc;
 }
 

@@ -9,6 +9,7 @@
 
 #include <sodium.h>
 
+#include "auth/passphrase.h"
 #include "fs/account.h"
 #include "fs/config.h"
 #include "fs/qr.h"
@@ -21,7 +22,7 @@
 int recovery_can_hand_over(const struct config *cfg, char *why, size_t why_size)
 {
 	if (config_text(cfg, CONFIG_RECOVERY_KEY_OUT)[0] ||
-	    account_is_terminal())
+	    passphrase_can_ask())
 		return 0;
 	snprintf(why, why_size,
 	         "a new vault needs a recovery key, and nobody is there to "

@@ -91,6 +91,22 @@ int vault_admin_connect(struct vault_admin *a)
 
 /* ---- loading ------------------------------------------------------------- */
 
+int vault_admin_add(struct vault_admin *a, struct descriptor *next,
+                    const char *label, const struct age_recipient *r)
+{
+	int rc = descriptor_add(next, label, DESCRIPTOR_DEVICE, r);
+
+	if (rc == -EINVAL)
+		snprintf(a->why, sizeof(a->why),
+		         "--label: 1 to %d bytes without control characters",
+		         DESCRIPTOR_LABEL_MAX);
+	else if (rc == -ENOSPC)
+		snprintf(a->why, sizeof(a->why),
+		         "a vault has at most %d members: remove one",
+		         DESCRIPTOR_MEMBERS);
+	return rc;
+}
+
 bool vault_admin_is_member(const struct vault_admin *a)
 {
 	return a->m.id && a->d &&

@@ -61,6 +61,11 @@ typedef int vault_admin_fn(void *arg, struct vault_admin *a,
 int vault_admin_change(struct vault_admin *a, vault_admin_fn *change,
                        void *arg);
 
+/* descriptor_add() of a device, with a line for what no caller can say better:
+ * -EEXIST is the caller's to explain. */
+int vault_admin_add(struct vault_admin *a, struct descriptor *next,
+                    const char *label, const struct age_recipient *r);
+
 /* Is this device one of a->d? */
 bool vault_admin_is_member(const struct vault_admin *a);
 
