@@ -360,8 +360,9 @@ def test_reseal_leaves_what_is_damaged(signed_in, mnt, drive):
     [bad] = sealed_names(drive) - good
     mnt.unmount()
     signed_in.run("vault", "rotate", check=0)
-    broken = drive.read(bad)[:-1] + b"!"
-    drive.put(bad, broken)
+    broken = bytearray(drive.read(bad))
+    broken[-1] ^= 1
+    drive.put(bad, bytes(broken))
     done = signed_in.run("vault", "reseal", check=1)
     assert "nmbackupfs: bad: " in done.stderr
     assert "1 files" in done.stderr

@@ -27,7 +27,10 @@ ODD_NAMES = (
 
 def payload(seed, size):
     """`size` bytes that depend on `seed` and do not compress."""
-    return random.Random(repr(seed)).randbytes(size)
+    rnd = random.Random(repr(seed))
+    whole, rest = divmod(size, 2**27)  # randbytes() has a limit
+    return b"".join([rnd.randbytes(2**27) for _ in range(whole)] +
+                    [rnd.randbytes(rest)])
 
 
 def write(path, data):
