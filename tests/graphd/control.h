@@ -30,7 +30,9 @@
  *      "match": {"class": "fragment", "method": "PUT",
  *                "path": "text in the decoded path",
  *                "target": "text in the URL as sent", "name": "item's name",
- *                "header": "there is this header", "token": true},
+ *                "header": "there is this header",
+ *                "bearer": "text in Authorization" (not of a batch's parts),
+ *                "token": true},
  *      "skip": 2, "times": 1,         0 times: for ever
  *      "do": {...}}
  *     All members of "match" are optional and must all fit. Classes: route.h.
@@ -38,9 +40,16 @@
  *       "status": 503, "code", "inner"  instead of doing it; "effect": true:
  *                           it is done all the same
  *       "retry_after": 5 or "text", "headers": {"Name": "value"}
- *       "body": "html" | "empty" | "huge" | "deep" | "endless" (goes on
- *               until the client hangs up) | text | JSON, with
- *               "type", "size" (huge: bytes; deep: levels); status 200
+ *       "body": "html" | "empty" | "huge" | "deep" | "gzip" (a bomb: with
+ *               headers Content-Encoding) | "endless" (goes on until the
+ *               client hangs up) | text | JSON, with
+ *               "type", "size" (huge, gzip once unpacked: bytes; deep:
+ *               levels); status 200
+ *       "wire": "garbage" | "half_header" | "stall_header" | "endless_header"
+ *               | "endless_line" | "bad_chunk" | "endless_chunks" instead of
+ *               doing it; "long_length" | "short_length": the true answer
+ *               behind a wrong Content-Length. The connection ends with it.
+ *               Over TLS graphd can only cut the connection
  *       "drop": "before" | "after"      the connection is cut before or after
  *               the effect; "drop_at": n (with before) after n bytes of the
  *               request's body; "reset": true: with RST
@@ -54,6 +63,14 @@
  *       "hash": "none" | "wrong"        in the answer's items
  *       "range": "ignore" | "shift"     200 with all; bytes one too early
  *       "bump_tag": true                the item's eTag moves first
+ *       "items": {"member": value}      in the answer's items: null takes the
+ *                           member away, {"raw": text} and {"base64": bytes}
+ *                           are put there as they are. "only": of that name
+ *       "answer": {"member": value}     the same at the top of the answer
+ *       "link": "self" | URL            the answer has that nextLink
+ *     A fault of a part of a $batch that is one of its connection ("drop",
+ *     "stall_ms", "truncate", "wire"...) is that of the whole batch; the other
+ *     parts take effect.
  *   GET    /graphd/faults   rules with "seen" (matched) and "fired"
  *   DELETE /graphd/faults   all, or ?name=; ends all stalls under way: those
  *                           requests go on
@@ -65,6 +82,8 @@
  *     {"op": "move", "path", "to": "/B/c"}               also renames
  *     {"op": "set", "path", "malware" | "locked" | "no_hash" | "wrong_hash" |
  *                   "no_tombstone" | "remote": bool}
+ *     {"op": "fill", "path", "files": n, content as of put}   a folder with
+ *                           files f0000000 and so on, all of one content
  *     {"op": "package", "path"}                          a OneNote notebook
  *     -> {"items": [{"path", "id", ...}]}; rules of names do not apply
  *     Content of size and seed: byte i = (seed + i * 131 + i / 251) mod 256.

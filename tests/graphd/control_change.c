@@ -1,4 +1,5 @@
 /* What "another device" does: straight on the drive, no rules of names. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -127,6 +128,32 @@ static struct item *do_make(struct graphd *g, const char *path,
 	return NULL;
 }
 
+/* Many at once: all have one content. */
+static struct item *do_fill(struct graphd *g, const cJSON *op, const char *path,
+                            const char **why)
+{
+	const char *name;
+	struct item *folder = parent_of(g, path, &name), *there = NULL, *file;
+	int64_t n = json_i64(op, "files", 0), now = graphd_now_ns(g);
+	struct blob *content = new_content(g, op);
+	char text[32];
+
+	if (folder)
+		there = drive_child(g->drive, folder, name);
+	if (folder && !there)
+		there = drive_add(g->drive, folder, name, ITEM_FOLDER, now);
+	for (int64_t i = 0; there && i < n; i++) {
+		snprintf(text, sizeof(text), "f%07lld", (long long)i);
+		if (drive_child(g->drive, there, text))
+			continue;
+		file = drive_add(g->drive, there, text, ITEM_FILE, now);
+		drive_set_content(g->drive, file, blob_ref(content), now);
+	}
+	blob_unref(g->blobs, content);
+	*why = "the parent is no folder";
+	return there;
+}
+
 static struct item *do_move(struct graphd *g, const cJSON *op,
                             struct item *item, const char **why)
 {
@@ -168,6 +195,8 @@ static struct item *run(struct graphd *g, const cJSON *op, const char **why)
 		return do_put(g, op, path, why);
 	if (!strcmp(what, "mkdir"))
 		return do_make(g, path, ITEM_FOLDER, why);
+	if (!strcmp(what, "fill"))
+		return do_fill(g, op, path, why);
 	if (!strcmp(what, "package"))
 		return do_make(g, path, ITEM_PACKAGE, why);
 	*why = "there is no such item";

@@ -322,6 +322,8 @@ void delta_page(struct graphd *g, const struct request *req, struct answer *out)
 		last = fill(&pg, &p, list_page_size(g, req));
 		if (last)
 			put_unchanged(&pg);
+	} else {
+		p.last = ~g->pages; /* no link leads to itself */
 	}
 	answer_links(g, req, out, pg.value, &p, last);
 }

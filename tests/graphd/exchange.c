@@ -95,6 +95,7 @@ static void fill_request(struct exchange *x)
 	x->base = must_printf("%s://%s", proto, host ? host : "localhost");
 	req->base = x->base;
 	req->body = &x->body;
+	req->whole = &x->hit;
 	route_parse(x->method, x->target, x->g->quirks.plus_is_space,
 	            &req->route);
 	query_parse(x->target, &req->query);
@@ -178,7 +179,8 @@ bool exchange_begin(struct exchange *x, const char *method, int fd, bool https,
 	if (x->req.route.place != PLACE_CONTROL) {
 		stats_begin(g->stats, x->req.route.class);
 		note_form(x);
-		fault_match(g, &x->req, &x->hit);
+		if (x->req.route.class != CLASS_create)
+			fault_match(g, &x->req, &x->hit);
 	}
 	pthread_cond_broadcast(&g->event);
 	pthread_mutex_unlock(&g->lock);
@@ -317,7 +319,7 @@ static void locked_part(struct exchange *x)
 	/* Before its answer is on the wire: the next one may come on another
 	 * connection sooner than this one is cleaned up. */
 	session_leave(g, &x->fragment);
-	fault_apply(&x->hit, &x->out);
+	fault_apply(&x->hit, &x->req, &x->out);
 	gate_note_answer(g, &x->out);
 	x->answered = true;
 	stats_answer(g->stats, x->req.route.class,
@@ -326,20 +328,37 @@ static void locked_part(struct exchange *x)
 	graphd_settle(g);
 }
 
+/* The name of what is created stands in the body. */
+static bool match_created(struct exchange *x)
+{
+	struct graphd *g = x->g;
+
+	pthread_mutex_lock(&g->lock);
+	fault_match(g, &x->req, &x->hit);
+	fault_prepare(g, &x->req, &x->hit);
+	pthread_cond_broadcast(&g->event);
+	pthread_mutex_unlock(&g->lock);
+	return x->hit.drop != DROP_BEFORE || cut(x);
+}
+
 bool exchange_finish(struct exchange *x)
 {
 	struct graphd *g = x->g;
+	unsigned releases = wire_releases(g->wire);
 	int64_t wait_ms;
 
 	if (x->req.route.place == PLACE_CONTROL) {
 		control_handle(g, &x->req, &x->out);
 		return true;
 	}
+	if (x->req.route.class == CLASS_create && !match_created(x))
+		return false;
 	wait_ms =
 		wire_latency_ms(g->wire, x->req.route.class) + x->hit.delay_ms;
 	if (!wire_sleep(g->wire, x->fd, wait_ms))
 		return false;
-	if (x->hit.stall_at < 0 && !wire_stall(g->wire, x->fd, x->hit.stall_ms))
+	if (x->hit.stall_at < 0 &&
+	    !wire_stall_since(g->wire, x->fd, x->hit.stall_ms, releases))
 		return false;
 	x->req.now_ns = graphd_now_ns(g);
 	pthread_mutex_lock(&g->lock);

@@ -76,7 +76,7 @@ static const char *const rule_members[] = { "name",  "match", "do",
 	                                    "times", "skip",  NULL };
 static const char *const match_members[] = { "class",  "method", "path",
 	                                     "target", "name",   "header",
-	                                     "token",  NULL };
+	                                     "bearer", "token",  NULL };
 
 static const char *check_members(const cJSON *obj, const char *const *known)
 {
@@ -181,6 +181,13 @@ static char *subject(struct graphd *g, const struct request *req)
 		slash = strrchr(r->path, '/');
 		return must_copy(slash ? slash + 1 : r->path);
 	}
+	if (r->class == CLASS_create && req->body && req->body->len) {
+		cJSON *json = json_parse(req->body->data, req->body->len);
+		char *name = must_copy(json_str(json, "name"));
+
+		cJSON_Delete(json);
+		return name ? name : must_copy("");
+	}
 	if (r->place == PLACE_SESSION)
 		return session_name(g, req->target);
 	if (r->place == PLACE_DOWNLOAD)
@@ -198,6 +205,8 @@ static bool matches(struct graphd *g, const struct request *req,
 	const char *target = json_str(r->match, "target");
 	const char *name = json_str(r->match, "name");
 	const char *header = json_str(r->match, "header");
+	const char *bearer = json_str(r->match, "bearer");
+	const char *sent = bearer ? request_header(req, "Authorization") : NULL;
 	const cJSON *token = json_get(r->match, "token");
 	bool has_token = query_get(&req->query, "token") || req->route.arg;
 	bool ok;
@@ -208,6 +217,7 @@ static bool matches(struct graphd *g, const struct request *req,
 	    (method && strcmp(method, req->method)) ||
 	    (target && !strstr(req->target, target)) ||
 	    (header && !request_header(req, header)) ||
+	    (bearer && (!sent || !strstr(sent, bearer))) ||
 	    (path && (!req->route.path || !strstr(req->route.path, path))) ||
 	    (cJSON_IsBool(token) && has_token != (bool)cJSON_IsTrue(token)))
 		return false;

@@ -9,6 +9,7 @@
 
 #include "tests/graphd/graphd.h"
 
+struct exchange;
 struct faults;
 
 struct faults *faults_new(void);
@@ -35,8 +36,9 @@ struct fault_hit {
 	int status;  /* 0: the true answer */
 	char code[64], inner[64];
 	char *body; /* instead of an error body; NULL: error body */
+	size_t body_len;
 	char *type;
-	bool endless;   /* the body never ends */
+	uint64_t fill;  /* the body is that many times its first byte */
 	cJSON *headers; /* to be added, "Retry-After" and such */
 	enum fault_drop drop;
 	bool reset;      /* RST, not FIN */
@@ -51,6 +53,8 @@ struct fault_hit {
 	char hash[8];        /* none, wrong: in the answer's items */
 	char range[8];       /* ignore, shift */
 	bool bump_tag;       /* of the item, before */
+	char wire[16];       /* FAULT_WIRE_KINDS: instead of HTTP */
+	cJSON *edits;        /* fault_edit(); NULL: none */
 };
 
 void fault_hit_init(struct fault_hit *hit); /* nothing happens */
@@ -65,6 +69,15 @@ void fault_prepare(struct graphd *g, const struct request *req,
 /* True: the handler is not to run. */
 bool fault_replaces(const struct fault_hit *hit);
 /* After it, or instead: puts the hit's answer in place of the true one. */
-void fault_apply(const struct fault_hit *hit, struct answer *out);
+void fault_apply(const struct fault_hit *hit, const struct request *req,
+                 struct answer *out);
+
+/* Of a part of a $batch: what befalls a connection befalls that of the whole.
+ * Moves it from `part` to `whole`. */
+void fault_move_out(struct fault_hit *part, struct fault_hit *whole);
+
+/* hit.wire: writes what is no HTTP, or not to its end, straight onto the
+ * socket, which is cut then. */
+void fault_wire_send(struct exchange *x);
 
 #endif

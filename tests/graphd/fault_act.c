@@ -10,9 +10,6 @@
 #include "tests/graphd/must.h"
 #include "tests/graphd/session.h"
 
-#define HTML                                                                   \
-	"<html><head><title>Sign in</title></head><body>Welcome</body></html>"
-
 enum member_type { INT, BOOL, TEXT, ANY };
 
 /* Texts with few values: those, between bars. */
@@ -43,6 +40,11 @@ static const struct {
 	{ "hash", TEXT, "|none|wrong|" },
 	{ "range", TEXT, "|ignore|shift|" },
 	{ "bump_tag", BOOL, NULL },
+	{ "answer", ANY, NULL },
+	{ "items", ANY, NULL },
+	{ "only", TEXT, NULL },
+	{ "link", TEXT, NULL },
+	{ "wire", TEXT, FAULT_WIRE_KINDS },
 };
 
 static bool fits(const cJSON *m, enum member_type type, const char *values)
@@ -90,6 +92,7 @@ static const struct {
 	{ 401, "InvalidAuthenticationToken", "" },
 	{ 403, "accessDenied", "" },
 	{ 404, "itemNotFound", "" },
+	{ 405, "invalidRequest", "" },
 	{ 409, "nameAlreadyExists", "" },
 	{ 410, "resyncRequired", "resyncChangesUploadDifferences" },
 	{ 412, "resourceModified", "entityTagDoesNotMatch" },
@@ -118,56 +121,6 @@ static void set_codes(const cJSON *action, struct fault_hit *hit)
 	snprintf(hit->code, sizeof(hit->code), "%s",
 	         code ? code : "UnknownError");
 	snprintf(hit->inner, sizeof(hit->inner), "%s", inner ? inner : "");
-}
-
-/* ---- bodies
- * ---------------------------------------------------------------------- */
-
-static char *repeat(const char *head, const char *piece, size_t n,
-                    const char *tail)
-{
-	size_t len = strlen(piece);
-	size_t at = strlen(head);
-	char *s = must_alloc(at + n * len + strlen(tail) + 1);
-
-	memcpy(s, head, at);
-	for (size_t i = 0; i < n; i++, at += len)
-		memcpy(s + at, piece, len);
-	memcpy(s + at, tail, strlen(tail));
-	return s;
-}
-
-/* "html", "empty", "endless", "huge" (JSON of `size` bytes), "deep" (nesting of
- * `size`), any other text as it is, or a JSON value. */
-static void set_body(const cJSON *action, struct fault_hit *hit)
-{
-	const cJSON *body = json_get(action, "body");
-	const char *kind = cJSON_GetStringValue(body);
-	const char *type = json_str(action, "type");
-	size_t size = (size_t)json_i64(action, "size", 1 << 20);
-
-	if (!body)
-		return;
-	if (!kind) {
-		hit->body = cJSON_PrintUnformatted(body);
-	} else if (!strcmp(kind, "html")) {
-		hit->body = must_copy(HTML);
-		type = type ? type : "text/html";
-	} else if (!strcmp(kind, "empty")) {
-		hit->body = must_copy("");
-	} else if (!strcmp(kind, "huge")) {
-		hit->body = repeat("{\"value\":[\"", "x", size, "\"]}");
-	} else if (!strcmp(kind, "endless")) {
-		hit->body = must_copy("[");
-		hit->endless = true;
-	} else if (!strcmp(kind, "deep")) {
-		hit->body = repeat("", "[", size, "");
-	} else {
-		hit->body = must_copy(kind);
-	}
-	hit->type = must_copy(type ? type : "application/json");
-	if (!hit->status)
-		hit->status = 200;
 }
 
 static void set_headers(const cJSON *action, struct fault_hit *hit)
@@ -206,7 +159,7 @@ void fault_read_action(const cJSON *action, struct fault_hit *hit)
 
 	hit->status = (int)json_i64(action, "status", 0);
 	set_codes(action, hit);
-	set_body(action, hit);
+	fault_set_body(action, hit);
 	set_headers(action, hit);
 	hit->effect = json_bool(action, "effect", false);
 	if (drop)
@@ -223,6 +176,8 @@ void fault_read_action(const cJSON *action, struct fault_hit *hit)
 	copy_text(action, "expire", hit->expire, sizeof(hit->expire));
 	copy_text(action, "hash", hit->hash, sizeof(hit->hash));
 	copy_text(action, "range", hit->range, sizeof(hit->range));
+	copy_text(action, "wire", hit->wire, sizeof(hit->wire));
+	hit->edits = fault_read_edits(action);
 }
 
 void fault_hit_done(struct fault_hit *hit)
@@ -230,8 +185,9 @@ void fault_hit_done(struct fault_hit *hit)
 	free(hit->body);
 	free(hit->type);
 	cJSON_Delete(hit->headers);
+	cJSON_Delete(hit->edits);
 	hit->body = hit->type = NULL;
-	hit->headers = NULL;
+	hit->headers = hit->edits = NULL;
 }
 
 /* ---- acting
@@ -281,7 +237,8 @@ void fault_prepare(struct graphd *g, const struct request *req,
 
 bool fault_replaces(const struct fault_hit *hit)
 {
-	return hit->status && !hit->effect;
+	return (hit->status || (*hit->wire && !strstr(hit->wire, "_length"))) &&
+	       !hit->effect;
 }
 
 /* Takes the hashes out of all items of an answer, or makes them wrong. */
@@ -317,7 +274,8 @@ static void spoil_answer(const struct fault_hit *hit, struct answer *out)
 	cJSON_Delete(json);
 }
 
-void fault_apply(const struct fault_hit *hit, struct answer *out)
+void fault_apply(const struct fault_hit *hit, const struct request *req,
+                 struct answer *out)
 {
 	const cJSON *h;
 
@@ -325,7 +283,8 @@ void fault_apply(const struct fault_hit *hit, struct answer *out)
 		return;
 	if (hit->status && hit->body) {
 		answer_clear(out);
-		answer_text(out, hit->status, hit->type, hit->body);
+		answer_text(out, hit->status, hit->type, "");
+		buf_add(&out->body, hit->body, hit->body_len);
 	} else if (hit->status) {
 		answer_error(out, hit->status, hit->code,
 		             *hit->inner ? hit->inner : NULL,
@@ -333,6 +292,8 @@ void fault_apply(const struct fault_hit *hit, struct answer *out)
 	}
 	if (*hit->hash)
 		spoil_answer(hit, out);
+	if (hit->edits)
+		fault_edit(hit->edits, req, out);
 	cJSON_ArrayForEach (h, hit->headers) {
 		if (cJSON_IsString(h))
 			answer_header(out, h->string, "%s", h->valuestring);
@@ -340,4 +301,26 @@ void fault_apply(const struct fault_hit *hit, struct answer *out)
 	if (!strcmp(hit->range, "shift") && out->status == 206 &&
 	    out->fd_off > 0)
 		out->fd_off--;
+}
+
+/* ---- in a batch
+ * ----------------------------------------------------------------------- */
+
+void fault_move_out(struct fault_hit *part, struct fault_hit *whole)
+{
+	bool cut = part->drop != DROP_NONE;
+
+	if (!part->fired || whole->fired ||
+	    !(cut || part->stall_ms || part->truncate_at >= 0 ||
+	      part->bytes_per_s || part->fill || *part->wire))
+		return;
+	whole->fired = true;
+	whole->drop = cut ? DROP_AFTER : DROP_NONE; /* others have happened */
+	whole->reset = part->reset;
+	whole->stall_ms = part->stall_ms;
+	whole->stall_at = part->stall_at < 0 ? 0 : part->stall_at;
+	whole->truncate_at = part->truncate_at;
+	whole->bytes_per_s = part->bytes_per_s;
+	whole->fill = part->fill;
+	memcpy(whole->wire, part->wire, sizeof(whole->wire));
 }

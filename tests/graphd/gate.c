@@ -182,9 +182,11 @@ void gate_run_part(struct graphd *g, struct request *req, struct answer *out)
 
 	fault_match(g, req, &hit);
 	fault_prepare(g, req, &hit);
-	if (!fault_replaces(&hit) && check_budget(g, req, out) &&
-	    may_write(req, out))
+	if (req->whole)
+		fault_move_out(&hit, req->whole);
+	if (!fault_replaces(&hit) && hit.drop != DROP_BEFORE &&
+	    check_budget(g, req, out) && may_write(req, out))
 		graphd_handle(g, req, out);
-	fault_apply(&hit, out);
+	fault_apply(&hit, req, out);
 	fault_hit_done(&hit);
 }

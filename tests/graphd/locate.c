@@ -389,6 +389,6 @@ bool locate_time(struct graphd *g, struct answer *out, const cJSON *info,
 	}
 	if (unit > 0)
 		ns -= ((ns % unit) + unit) % unit;
-	*out_ns = ns;
+	*out_ns = ns ? ns : 1; /* 0: the client said nothing */
 	return true;
 }

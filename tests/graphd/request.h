@@ -12,6 +12,7 @@
 #include "tests/graphd/route.h"
 
 struct draft;
+struct fault_hit;
 
 struct request {
 	const char *method;
@@ -25,6 +26,7 @@ struct request {
 	struct draft *draft; /* content of a small PUT; owned by the caller */
 	int64_t now_ns;      /* the service's clock */
 	bool in_batch;
+	struct fault_hit *whole;    /* of the request, its batch's if in one */
 	bool read_only, app_folder; /* what the bearer may not */
 	bool stranger;              /* the bearer is not the drive's owner */
 	bool ignore_range;          /* a fault */

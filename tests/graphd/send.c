@@ -25,12 +25,12 @@ struct stream {
 	uint64_t off, len;
 	char *text;
 	int64_t truncate_at, corrupt_at, stall_at, stall_ms, bytes_per_s;
-	bool endless; /* `text` again and again */
+	bool filled; /* with the first byte of `text` */
 };
 
 static ssize_t read_piece(struct stream *s, uint64_t pos, char *buf, size_t max)
 {
-	if (s->endless) {
+	if (s->filled) {
 		memset(buf, *s->text, max);
 		return (ssize_t)max;
 	}
@@ -59,7 +59,7 @@ static ssize_t on_read(void *arg, uint64_t pos, char *buf, size_t max)
 	struct stream *s = arg;
 	ssize_t n;
 
-	if (!s->endless && pos >= s->len)
+	if (pos >= s->len)
 		return MHD_CONTENT_READER_END_OF_STREAM;
 	if (s->truncate_at >= 0 && pos >= (uint64_t)s->truncate_at)
 		return MHD_CONTENT_READER_END_WITH_ERROR;
@@ -68,7 +68,7 @@ static ssize_t on_read(void *arg, uint64_t pos, char *buf, size_t max)
 		if (!wire_stall(s->wire, s->client_fd, s->stall_ms))
 			return MHD_CONTENT_READER_END_WITH_ERROR;
 	}
-	if (!s->endless && max > s->len - pos)
+	if (max > s->len - pos)
 		max = (size_t)(s->len - pos);
 	limit_to(&max, pos, s->truncate_at);
 	limit_to(&max, pos, s->stall_at);
@@ -102,7 +102,7 @@ static bool is_spoiled(const struct exchange *x)
 {
 	const struct fault_hit *h = &x->hit;
 
-	return h->endless || h->truncate_at >= 0 || h->corrupt_at >= 0 ||
+	return h->fill || h->truncate_at >= 0 || h->corrupt_at >= 0 ||
 	       h->bytes_per_s || (h->stall_ms && h->stall_at >= 0);
 }
 
@@ -125,10 +125,12 @@ static struct MHD_Response *make_stream(struct exchange *x, bool limited)
 	if (s->fd < 0)
 		s->text = buf_steal(&x->out.body);
 	x->out.fd = -1;
-	s->endless = x->hit.endless;
+	if (x->hit.fill) {
+		s->filled = true;
+		s->len = x->hit.fill;
+	}
 	return MHD_create_response_from_callback(
-		s->endless ? MHD_SIZE_UNKNOWN : s->len,
-		limited ? SLOW_BLOCK : BLOCK, on_read, s, on_free);
+		s->len, limited ? SLOW_BLOCK : BLOCK, on_read, s, on_free);
 }
 
 static struct MHD_Response *make_response(struct exchange *x)
@@ -181,6 +183,10 @@ enum MHD_Result send_answer(struct exchange *x, struct MHD_Connection *c)
 
 	must_text(&x->out.body);
 	tap_note(x->g->tap_fd, x);
+	if (*x->hit.wire) {
+		fault_wire_send(x);
+		return MHD_NO;
+	}
 	r = make_response(x);
 	if (!r)
 		return MHD_NO;

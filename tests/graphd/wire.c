@@ -156,7 +156,7 @@ bool wire_sleep(struct wire *w, int fd, int64_t ms)
 	return ms <= 0 || sleep_ns(w, fd, ms * 1000000);
 }
 
-static unsigned releases(struct wire *w)
+unsigned wire_releases(struct wire *w)
 {
 	unsigned n;
 
@@ -168,10 +168,15 @@ static unsigned releases(struct wire *w)
 
 bool wire_stall(struct wire *w, int fd, int64_t ms)
 {
-	int64_t end = clock_mono_ms() + ms, left;
-	unsigned n = releases(w);
+	return wire_stall_since(w, fd, ms, wire_releases(w));
+}
 
-	while ((left = end - clock_mono_ms()) > 0 && releases(w) == n) {
+bool wire_stall_since(struct wire *w, int fd, int64_t ms, unsigned releases)
+{
+	int64_t end = clock_mono_ms() + ms, left;
+
+	while ((left = end - clock_mono_ms()) > 0 &&
+	       wire_releases(w) == releases) {
 		if (!wire_sleep(w, fd,
 		                left < STALL_STEP_MS ? left : STALL_STEP_MS))
 			return false;

@@ -33,6 +33,9 @@ bool wire_sleep(struct wire *w, int fd, int64_t ms);
 
 /* As wire_sleep(), but wire_release() ends it early, with true. */
 bool wire_stall(struct wire *w, int fd, int64_t ms);
+/* The same of what was to stall since wire_releases() said so. */
+unsigned wire_releases(struct wire *w);
+bool wire_stall_since(struct wire *w, int fd, int64_t ms, unsigned releases);
 void wire_release(struct wire *w);
 
 /* Sleeps as long as these bytes take on the shared line. */
