@@ -5,15 +5,18 @@
 #   make test       the tests; the last line is the count
 #   make check-all  the same under sanitizers and valgrind, in all
 #                   configurations; takes hours
-#   make soak       the simulation for an hour (SECS=3600)
+#   make soak       the simulation for an hour (SECS=3600), then suites that
+#                   others wrote
 #   make help       all targets
 #
 # Variables: CC, CFLAGS, LDFLAGS, PREFIX, DESTDIR, WERROR= (empty: warnings
 # don't stop the build), SAN=address|thread|undefined (a build of its own
-# under build/), V=1 (show commands).
+# under build/), CRASH=1 (another one, by `make crash`: tests/crash), V=1 (show
+# commands).
 
 PREFIX ?= /usr/local
 SAN ?=
+CRASH ?=
 WERROR ?= -Werror
 PYTHON ?= /usr/bin/python3
 
@@ -22,7 +25,7 @@ CC := gcc
 endif
 
 version := 0.1.0
-variant := $(notdir $(firstword $(CC)))$(if $(SAN),-$(SAN))
+variant := $(notdir $(firstword $(CC)))$(if $(SAN),-$(SAN))$(if $(CRASH),-crash)
 B := build/$(variant)
 
 ifneq ($(V),1)
@@ -75,6 +78,7 @@ pkg_cflags = $(shell pkg-config --cflags $(1) 2>/dev/null)
 pkg_libs = $(shell pkg-config --libs $(1) 2>/dev/null)
 
 defs := -DFUSE_USE_VERSION=314 -DNMB_VERSION='"$(version)"'
+defs += $(if $(CRASH),-DNMB_CRASH=1)
 defs += $(if $(filter libqrencode,$(pkg_have)),-DHAVE_QRENCODE=1)
 defs += $(if $(filter libsecret-1,$(pkg_have)),-DHAVE_LIBSECRET=1)
 
@@ -91,6 +95,8 @@ auth_src := $(sort $(wildcard auth/*.c))
 fs_src := $(filter-out fs/main.c,$(sort $(wildcard fs/*.c)))
 graphd_src := $(sort $(wildcard tests/graphd/*.c))
 sim_src := $(sort $(wildcard tests/sim/*.c))
+crash_src := $(if $(CRASH),tests/crash/points.c)
+posix_src := $(sort $(wildcard tests/posix/*.c))
 unit_src := $(sort $(wildcard tests/unit/test_*.c))
 unit_help := $(filter-out $(unit_src),$(sort $(wildcard tests/unit/*.c)))
 
@@ -101,9 +107,9 @@ fuzz_bins := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(fuzz_src))
 unit_bins := $(patsubst tests/unit/%.c,$(B)/unit/%,$(unit_src))
 
 .DEFAULT_GOAL := all
-.PHONY: all help check-pkgs check-graphd-pkgs graphd agetool unit sim soak test \
-	check-all demo sandbox bench fuzz fuzz-build lint flags format install \
-	uninstall clean
+.PHONY: all help check-pkgs check-graphd-pkgs crash graphd agetool posix unit \
+	sim soak test check-all demo sandbox bench fuzz fuzz-build lint flags \
+	format install uninstall clean
 .SECONDARY:
 
 # build/nmbackupfs, the name people and scripts use, is the last variant built.
@@ -128,9 +134,13 @@ $(B)/libnmb.a: $(lib_objs)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-$(B)/nmbackupfs: $(B)/obj/fs/main.o $(B)/libnmb.a
+$(B)/nmbackupfs: $(B)/obj/fs/main.o $(call obj,$(crash_src)) $(B)/libnmb.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(ldflags) -o $@ $^ $(libs)
+
+# The program that can be made to die; `make crash` sets CRASH.
+crash:
+	$(Q)$(MAKE) --no-print-directory CRASH=1 build/$(variant)-crash/nmbackupfs
 
 graphd: $(if $(wildcard tests/graphd/main.c),$(B)/graphd)
 
@@ -152,6 +162,12 @@ agetool: $(B)/agetool
 $(B)/agetool: $(B)/obj/tests/interop/agetool.o $(B)/libnmb.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(ldflags) -o $@ $^ $(libs)
+
+# Every POSIX call on every kind of node, on a mount that tests/e2e makes.
+posix: $(B)/posix
+$(B)/posix: $(call obj,$(posix_src))
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(ldflags) -o $@ $^
 
 # Unit tests may make the n-th allocation fail (tests/unit/alloc.h).
 wrap := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
@@ -175,18 +191,22 @@ $(B)/sim: $(call obj,$(sim_src)) $(B)/libnmb.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(ldflags) $(sim_wrap) -o $@ $^ $(libs)
 
-# Hours of it: other seeds each time, their number is printed first.
+# Hours of it: other seeds each time, their number is printed first. Then what
+# is in tests/soak, a sixtieth of that for each part of a suite.
 soak: SECS ?= 3600
-soak: sim
+soak: sim crash graphd
 	@from=$$(date +%s)000; echo "seeds from $$from on, $(SECS) s"; \
 	$(B)/sim --corpus --jobs $$(nproc) --seconds $(SECS) $$from
+	@NMB_SOAK_SECS=$$(($(SECS) / 60 + 5)) tests/run soak
+	@NMB_TEST_SEED=$$(date +%s) NMB_TEST_KILL_S=$$(($(SECS) / 10 + 20)) \
+		$(PYTHON) -m pytest -q -rP tests/e2e/test_kills.py
 
 # ---- tests -------------------------------------------------------------
 # These install what is missing and then call make again, which looks for
 # the libraries anew.
 
-test check-all demo sandbox: export CC := $(CC)
-test check-all demo sandbox: export PYTHON := $(PYTHON)
+test check-all soak demo sandbox: export CC := $(CC)
+test check-all soak demo sandbox: export PYTHON := $(PYTHON)
 
 test:
 	@tests/run
@@ -202,9 +222,15 @@ sandbox:
 
 # Figures, not a test: they take long and want a machine to themselves.
 passthrough := /usr/share/doc/libfuse3-dev/examples/passthrough_ll.c
-bench: all graphd $(if $(wildcard $(passthrough)),build/bench/passthrough_ll)
-	@$(PYTHON) tests/bench/bench $(if $(QUICK),--quick, \
-		--markdown tests/bench/RESULTS.md) $(BENCH_ARGS)
+bench: all graphd $(B)/speed \
+		$(if $(wildcard $(passthrough)),build/bench/passthrough_ll)
+	@$(PYTHON) tests/bench/bench $(if $(TINY),--tiny, \
+		$(if $(QUICK),--quick) --markdown tests/bench/RESULTS.md) \
+		$(BENCH_ARGS)
+
+$(B)/speed: $(B)/obj/tests/bench/speed.o $(B)/libnmb.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(ldflags) -o $@ $^ $(libs)
 
 build/bench/passthrough_ll: $(passthrough)
 	@mkdir -p $(@D)
@@ -254,9 +280,10 @@ clean:
 	rm -rf build
 
 help:
-	@sed -n '3,14s/^# \{0,1\}//p' Makefile
+	@sed -n '3,15s/^# \{0,1\}//p' Makefile
 	@echo "targets: all test check-all demo sandbox bench fuzz soak lint format" \
 		"install uninstall clean"
 
 -include $(patsubst %.o,%.d,$(lib_objs) $(call obj,fs/main.c $(graphd_src) \
-	$(unit_src) $(unit_help) $(sim_src) $(fuzz_src) tests/interop/agetool.c))
+	$(unit_src) $(unit_help) $(sim_src) $(posix_src) $(fuzz_src) \
+	$(crash_src) tests/interop/agetool.c tests/bench/speed.c))

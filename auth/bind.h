@@ -81,14 +81,23 @@ struct bind_known {
 	uint8_t mac[BIND_PREV_SIZE]; /* first half of its header's MAC */
 };
 
+/* A fork is read, and said in the log; no copy is made of the other side. Every
+ * replace is guarded by the item's tag, so two from one version come about only
+ * where the service let both through, or on drives that move tags for no
+ * reason, where one is sent unguarded within two seconds of a look (design:
+ * promise 3). Both are then versions of the one item on OneDrive, which keeps
+ * the other one and gives it back: nothing is lost. A copy made by whoever
+ * notices would be made by each device that had read the other side, under a
+ * name of its own, and again after a person has put things right; whereas what
+ * is changed here and not sent yet is never in that state, it leaves by copy
+ * (fs/merge.h) before. */
 enum bind_verdict {
 	BIND_FINE,        /* the version known, byte for byte */
 	BIND_NEWER,       /* a later one */
 	BIND_UNKNOWN,     /* nothing to compare with: remember it */
 	BIND_ROLLED_BACK, /* an earlier one: EIO unless a person wants that */
 	BIND_FORKED,      /* as new as the one known or the next after it, but
-	                   * not that one and not made from it: two devices
-	                   * wrote at once, keep both */
+	                   * not that one and not made from it: see below */
 	BIND_SWAPPED,     /* another file: to be believed only if the change
 	                   * came as a creation or a move */
 };

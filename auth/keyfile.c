@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "net/crashpoint.h"
 #include "net/fdio.h"
 
 #define TMP_NAME ".new"
@@ -171,12 +172,14 @@ int keyfile_write(int dir_fd, const char *name, const void *data, size_t len)
 {
 	int rc = write_tmp(dir_fd, data, len);
 
+	CRASH_POINT("secret-written");
 	if (rc == 0 && renameat(dir_fd, TMP_NAME, dir_fd, name) < 0)
 		rc = -errno;
 	if (rc < 0) {
 		unlinkat(dir_fd, TMP_NAME, 0);
 		return rc;
 	}
+	CRASH_POINT("secret-renamed");
 	return fsync(dir_fd) < 0 ? -errno : 0;
 }
 

@@ -238,6 +238,7 @@ int objects_list(const struct objects *o, const char *folder_id,
 {
 	struct graph_prepared p = { 0 };
 	int rc = graph_prepare_list(o->graph, folder_id, &p);
+	struct graph_walk walk = { 0 };
 	bool more = true;
 
 	while (rc == 0 && more) {
@@ -253,6 +254,8 @@ int objects_list(const struct objects *o, const char *folder_id,
 			           &r.answer, rc);
 		else
 			rc = graph_parse_page(o->graph, r.json, &page);
+		if (rc == 0 && page.next_link)
+			rc = graph_walk_on(&walk, &page);
 		if (rc == 0)
 			rc = each_of(page.value, each, arg);
 		more = page.next_link;

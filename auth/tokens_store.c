@@ -11,6 +11,7 @@
 #include "auth/keystore.h"
 #include "auth/secret.h"
 #include "net/clock.h"
+#include "net/crashpoint.h"
 #include "net/http.h"
 #include "net/http_url.h"
 #include "net/log.h"
@@ -289,9 +290,11 @@ int tokens_store(struct tokens *t, struct token_blob *b, bool must_save)
 	struct token_life life;
 	int rc, saved;
 
+	CRASH_POINT("tokens-came");
 	life = token_life_fresh(b->access ? b->expires_s - b->obtained_s : 0,
 	                        clock_mono_ms(), real_s());
 	saved = put_blob(t, b, b->access);
+	CRASH_POINT("tokens-stored");
 	if (saved < 0 && must_save) {
 		token_blob_done(b);
 		return saved;

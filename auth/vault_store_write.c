@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "net/clock.h"
+#include "net/crashpoint.h"
 #include "net/log.h"
 
 /* How long another device that has begun to make the vault gets to end it. */
@@ -130,8 +131,10 @@ static int create(struct vault_store *s, const struct objects *o,
 		rc = write_first(s, o, sealed, &first);
 	if (rc < 0)
 		return rc;
+	CRASH_POINT("vault-begun");
 	rc = objects_create(o, s->folder.id, VAULT_STORE_FILE, sealed->data,
 	                    sealed->len, &file);
+	CRASH_POINT("vault-made");
 	if (rc == -EEXIST) {
 		objects_delete(o, &first);
 		return say_lost(o);
@@ -194,11 +197,14 @@ static int replace(struct vault_store *s, const struct objects *o,
 
 	if (rc == 0)
 		rc = keep_current(s, o);
+	CRASH_POINT("descriptor-kept");
 	if (rc == 0)
 		rc = write_next(s, o, sealed, &next);
 	if (rc < 0)
 		return rc;
+	CRASH_POINT("descriptor-next");
 	rc = objects_replace(o, &s->file, sealed->data, sealed->len, &file);
+	CRASH_POINT("descriptor-replaced");
 	if (rc == -ESTALE)
 		objects_delete(o, &next);
 	return rc == 0 ? vault_store_remember(s, &file, sealed,

@@ -3,7 +3,7 @@
 # without asking (root, or sudo without a password); else prints the one
 # command to run. Exit status: 0 all there, 1 something is missing.
 #
-#   install-deps.sh [--build|--test|--all]   default --test
+#   install-deps.sh [--build|--test|--soak|--all]   default --test
 #   install-deps.sh --check [--build|...]    only tell, install nothing
 #   install-deps.sh --package-of PKGCONFIG   the package that has a library
 #
@@ -55,6 +55,13 @@ test  cmd:curl           curl                   curl                 curl
 test  cmd:ip             iproute2               iproute              iproute2
 test  cmd:unshare        util-linux             util-linux           util-linux
 test  ca:bundle          ca-certificates        ca-certificates      ca-certificates
+soak  cmd:fio            fio                    fio                  fio
+soak  cmd:stress-ng      stress-ng              stress-ng            stress-ng
+soak  cmd:dbench         dbench                 dbench               dbench
+soak  cmd:bonnie++       bonnie++               bonnie++             bonnie++
+soak  cmd:restic         restic                 restic               restic
+soak  cmd:borg           borgbackup             borgbackup           borg
+soak  cmd:tar            tar                    tar                  tar
 all   cmd:clang          clang                  clang                clang
 all   clang:asan         libclang-rt-dev        compiler-rt          compiler-rt
 all   cmd:clang-format   clang-format           clang-tools-extra    clang
@@ -113,8 +120,9 @@ while [ $# -gt 0 ]; do
     --check) check=yes ;;
     --build) levels=build ;;
     --test) levels="build test" ;;
-    --all) levels="build test all" ;;
-    *) echo "usage: $0 [--check] [--build|--test|--all]" >&2; exit 2 ;;
+    --soak) levels="build test soak" ;;
+    --all) levels="build test soak all" ;;
+    *) echo "usage: $0 [--check] [--build|--test|--soak|--all]" >&2; exit 2 ;;
     esac
     shift
 done

@@ -133,6 +133,15 @@ static void errand_over(void *arg, int rc)
 	free(e);
 }
 
+/* What is on its way takes room, too. */
+static bool is_room(struct ahead *a, uint64_t bytes)
+{
+	lock_take(&a->lock, LOCK_LEAF);
+	bytes += a->bytes;
+	lock_drop(&a->lock, LOCK_LEAF);
+	return space_is_roomy(a->opt.space, bytes);
+}
+
 static bool may_start(struct ahead *a, uint64_t bytes)
 {
 	bool fits;
@@ -195,8 +204,7 @@ static void refill(struct ahead *a, unsigned run)
 	if (find_next(a, r, files, r->window - now, &n) < 0)
 		return;
 	for (i = 0; i < n; i++) {
-		if (!space_is_roomy(a->opt.space, files[i].size) ||
-		    !may_start(a, files[i].size))
+		if (!is_room(a, files[i].size) || !may_start(a, files[i].size))
 			break;
 		if (fetch_file(a, &files[i]) == 1 &&
 		    !add_entry(a, files[i].ino, run))

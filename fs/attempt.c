@@ -136,6 +136,15 @@ static int exists(struct db *db, const char *sql, const struct db_val *args)
 	return rc < 0 ? rc : (int)v;
 }
 
+int attempt_is_open(struct db *db, uint64_t ino)
+{
+	int64_t v;
+	int rc = db_query_int(db, "SELECT 1 FROM attempt WHERE ino=? LIMIT 1",
+	                      DB_ARGS(DB_INT(ino)), 0, &v);
+
+	return rc < 0 ? rc : (int)v;
+}
+
 int attempt_is_at(struct db *db, const char *parent_id, const char *name)
 {
 	return exists(db,
@@ -171,6 +180,14 @@ int attempt_set_hash(struct db *db, uint64_t aid,
 {
 	return db_run(db, "UPDATE attempt SET hash=? WHERE aid=?",
 	              DB_ARGS(DB_BLOB(hash, NODE_HASH_SIZE), DB_INT(aid)));
+}
+
+int attempt_doubt_all(struct db *db)
+{
+	return db_run(db,
+	              "UPDATE attempt SET state=? WHERE url IS NULL OR"
+	              " url=''",
+	              DB_ARGS(DB_INT(ATTEMPT_LOOK)));
 }
 
 int attempt_delete(struct db *db, uint64_t aid)

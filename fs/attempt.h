@@ -67,6 +67,8 @@ int attempt_insert(struct db *db, struct attempt *a); /* sets a->aid */
 int attempt_get(struct db *db, uint64_t aid, struct attempt *out_a);
 /* The open one of that node: -ENOENT if none. */
 int attempt_get_by_ino(struct db *db, uint64_t ino, struct attempt *out_a);
+/* 1 if there is one, 0 if not. */
+int attempt_is_open(struct db *db, uint64_t ino);
 /* 1 if one makes an item of that name in that folder, 0 if not. */
 int attempt_is_at(struct db *db, const char *parent_id, const char *name);
 /* 1 if one sends new content to that item. */
@@ -78,6 +80,9 @@ int attempt_set_progress(struct db *db, uint64_t aid, const char *url,
                          uint64_t next, const struct quickxor *state);
 int attempt_set_hash(struct db *db, uint64_t aid,
                      const uint8_t hash[NODE_HASH_SIZE]);
+/* After a power cut: what has no URL here may have had one that was not on the
+ * disk yet. How all these ended must be looked up. */
+int attempt_doubt_all(struct db *db);
 int attempt_delete(struct db *db, uint64_t aid);
 int attempt_delete_all(struct db *db);
 int attempt_count(struct db *db, int64_t *out_n);

@@ -8,7 +8,7 @@
 
 #define COLUMNS                                                                \
 	"cid,ino,size,flags,gen,prev,base_id,base_etag,base_size,base_len,"    \
-	"used,blocks,base_hash"
+	"used,blocks,base_hash,hard"
 
 static int read_row(struct sqlite3_stmt *q, struct cfile *f)
 {
@@ -28,6 +28,7 @@ static int read_row(struct sqlite3_stmt *q, struct cfile *f)
 	f->blocks = (uint64_t)db_col_int(q, 11);
 	f->base_hashed = db_col_blob(q, 12, f->base_hash,
 	                             sizeof(f->base_hash)) == NODE_HASH_SIZE;
+	f->hard = (uint64_t)db_col_int(q, 13);
 	return ok ? 0 : -EUCLEAN;
 }
 
@@ -37,13 +38,14 @@ static int read_row(struct sqlite3_stmt *q, struct cfile *f)
 		DB_TEXT((f)->base_etag), DB_INT((f)->base_size),               \
 		DB_INT((f)->base_len), DB_INT((f)->used), DB_INT((f)->blocks), \
 		DB_BLOB((f)->base_hashed ? (f)->base_hash : NULL,              \
-	                NODE_HASH_SIZE)
+	                NODE_HASH_SIZE),                                       \
+		DB_INT((f)->hard)
 
 int cfile_insert(struct db *db, const struct cfile *f)
 {
 	return db_run(db,
 	              "INSERT INTO cfile(" COLUMNS
-	              ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)",
+	              ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
 	              DB_ARGS(DB_INT(f->cid), VALUES(f)));
 }
 
@@ -68,7 +70,7 @@ int cfile_update(struct db *db, const struct cfile *f)
 	return db_run(db,
 	              "UPDATE cfile SET ino=?,size=?,flags=?,gen=?,prev=?,"
 	              "base_id=?,base_etag=?,base_size=?,base_len=?,used=?,"
-	              "blocks=?,base_hash=? WHERE cid=?",
+	              "blocks=?,base_hash=?,hard=? WHERE cid=?",
 	              DB_ARGS(VALUES(f), DB_INT(f->cid)));
 }
 

@@ -37,6 +37,7 @@ struct cfile {
 	uint64_t size; /* plaintext bytes; while SOFT the file's own counts */
 	uint64_t gen;  /* generation of the node it holds */
 	uint64_t prev; /* content to go back to until durable; 0: none */
+	uint64_t hard; /* size of what was durable last; 0: not known */
 
 	/* Where absent chunks come from. */
 	char base_id[NODE_ID_MAX + 1]; /* "": nothing is absent */

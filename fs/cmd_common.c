@@ -1,6 +1,7 @@
 #include "fs/cmd_common.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include "fs/running.h"
 #include "fs/vault_setup.h"
 #include "net/clock.h"
+#include "net/json.h"
 #include "net/log.h"
 
 #define LINE_BYTES   4096
@@ -44,6 +46,47 @@ int cmd_fail_session(int rc, const char *why)
 		return cmd_fail(status, "%s", why);
 	fprintf(stderr, "%s\n", why);
 	return status;
+}
+
+static void add_words(char *out, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void add_words(char *out, const char *fmt, ...)
+{
+	size_t len = strlen(out);
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(out + len, CMD_HELD_TEXT - len, fmt, args);
+	va_end(args);
+}
+
+/* "12 deletes and 3 overwrites, not sent, since TIME: /a, /b, ..." */
+void cmd_format_held(const cJSON *held, char out[CMD_HELD_TEXT])
+{
+	const char *dir = json_str(held, "direction");
+	const char *since = json_str(held, "since"), *comma = ": ";
+	bool in = dir && !strcmp(dir, "incoming");
+	int64_t deletes = json_i64(held, "deletes", 0);
+	int64_t overwrites = json_i64(held, "overwrites", 0);
+	const cJSON *path, *list = json_arr(held, "examples");
+
+	out[0] = '\0';
+	if (deletes || in)
+		add_words(out, "%" PRId64 " deletes%s", deletes,
+		          overwrites ? " and " : "");
+	if (overwrites)
+		add_words(out, "%" PRId64 " overwrites", overwrites);
+	add_words(out, "%s", in ? " on OneDrive, not done here" : ", not sent");
+	if (since)
+		add_words(out, ", since %s", since);
+	cJSON_ArrayForEach (path, list) {
+		if (cJSON_IsString(path))
+			add_words(out, "%s%.300s", comma, path->valuestring);
+		comma = ", ";
+	}
+	if (deletes + overwrites > cJSON_GetArraySize(list))
+		add_words(out, ", ...");
 }
 
 /* ---- progress ------------------------------------------------------------ */

@@ -11,6 +11,7 @@
 
 #include "fs/cmd_text.h"
 
+struct cJSON;
 struct running;
 
 #define CMD_WHY_BYTES 1024
@@ -38,13 +39,16 @@ void progress_end(struct progress *p);
 /* syncfs() and the control socket's `flush`: everything that is dirty now
  * (below `path`, absolute; NULL: all) is on the server and verified, or the
  * return is not EXIT_OK and it was said why. timeout_ms < 0: no limit.
- * *out_blocked: everything but what is blocked was sent. */
+ * *out_blocked: everything but what is blocked or held was sent. */
 int cmd_flush_running(const struct running *r, const char *path,
                       int64_t timeout_ms, bool *out_blocked);
 
+/* One entry of `held` in a status (fs/control_status.h), in one line. */
+#define CMD_HELD_TEXT 2048
+void cmd_format_held(const struct cJSON *held, char out[CMD_HELD_TEXT]);
+
 /* One request to the control socket; *out_answer (cJSON_Delete()) is its last
  * line. As control_call(). */
-struct cJSON;
 int cmd_ask(const struct running *r, const char *what, const char *path,
             struct cJSON **out_answer, char *why, size_t why_size);
 

@@ -31,8 +31,9 @@ static const char usage[] =
 	"\n"
 	"Exit status: 0 all is there; 5 not (yet): the time is over, or "
 	"something\n"
-	"is blocked and needs you, the reason is shown; 1 nothing runs, or "
-	"else.\n";
+	"is blocked and needs you, the reason is shown; 6 deletes or "
+	"overwrites are\n"
+	"held, see nmbackupfs approve --help; 1 nothing runs, or else.\n";
 
 /* ---- asking, with progress ----------------------------------------------- */
 
@@ -86,6 +87,19 @@ static void say_blocked(const cJSON *status)
 	}
 }
 
+static void say_held(const cJSON *status)
+{
+	const cJSON *h;
+	char text[CMD_HELD_TEXT];
+
+	cJSON_ArrayForEach (h, json_arr(status, "held")) {
+		cmd_format_held(h, text);
+		cmd_fail(0, "%s", text);
+	}
+	cmd_fail(0, "`nmbackupfs approve` lets them go, `nmbackupfs undo` "
+	            "takes them back; all else is on the server");
+}
+
 static const char *state_reason(const cJSON *status)
 {
 	const char *state = json_str(status, "state");
@@ -96,6 +110,9 @@ static const char *state_reason(const cJSON *status)
 		return ": the network or the service can't be reached";
 	if (!strcmp(state, "throttled"))
 		return ": the service asked to wait";
+	if (!strcmp(state, "full"))
+		return ": OneDrive is full, delete something there or get more "
+		       "room";
 	if (!strcmp(state, "signed-out"))
 		return ": nobody is signed in, run `nmbackupfs auth`";
 	return "";
@@ -106,13 +123,18 @@ static int explain(const struct running *r, int rc, const char *why)
 	char ignored[CMD_WHY_BYTES];
 	cJSON *status = NULL;
 
-	if (rc != -ETIMEDOUT && rc != -EIO)
+	if (rc != -ETIMEDOUT && rc != -EIO && rc != -EPERM)
 		return cmd_fail(rc == -EPIPE || rc == -ECONNRESET
 		                        ? EXIT_UNFINISHED
 		                        : EXIT_FAILED,
 		                "flush: %s", why);
 	cmd_ask(r, "status", NULL, &status, ignored, sizeof(ignored));
 	say_blocked(status);
+	if (rc == -EPERM) {
+		say_held(status);
+		cJSON_Delete(status);
+		return EXIT_HELD;
+	}
 	if (rc == -EIO)
 		cmd_fail(0,
 		         "not everything is on the server: something is "
@@ -127,18 +149,22 @@ static int explain(const struct running *r, int rc, const char *why)
 	return EXIT_UNFINISHED;
 }
 
-/* What programs wrote and the kernel still keeps for itself. */
+#define SYNC_TRIES 20
+
+/* What programs wrote and the kernel still keeps for itself. A program that is
+ * killed within fallocate() leaves EINTR behind, as if its bytes had failed
+ * (fuse_flush_time_update() in Linux): it is told once, and means nothing. */
 static int sync_mount(const struct running *r)
 {
-	int fd, rc = 0;
+	int fd, rc = -EINTR;
 
 	if (!r->mounted)
 		return 0;
 	fd = open(r->mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	if (syncfs(fd) < 0)
-		rc = -errno;
+	for (int i = 0; i < SYNC_TRIES && rc == -EINTR; i++)
+		rc = syncfs(fd) < 0 ? -errno : 0;
 	close(fd);
 	return rc;
 }
@@ -165,7 +191,7 @@ int cmd_flush_running(const struct running *r, const char *path,
 	                  sizeof(why));
 	cJSON_Delete(req);
 	progress_end(&view.progress);
-	*out_blocked = rc == -EIO;
+	*out_blocked = rc == -EIO || rc == -EPERM;
 	if (rc == 0)
 		return EXIT_OK;
 	return explain(r, rc, why[0] ? why : strerror(-rc));

@@ -16,6 +16,7 @@
 #include "fs/mount.h"
 #include "fs/mountpoint.h"
 #include "fs/paths.h"
+#include "fs/report.h"
 #include "fs/session.h"
 #include "fs/vault_setup.h"
 
@@ -159,6 +160,11 @@ int cmd_mount(struct config *cfg, int argc, char **argv)
 	if (rc < 0) {
 		fprintf(stderr, "nmbackupfs: %s\n", why);
 		return rc == -EBUSY ? EXIT_BUSY : EXIT_FAILED;
+	}
+	rc = report_check(cfg, mountpoint, why, sizeof(why));
+	if (rc < 0) {
+		fprintf(stderr, "nmbackupfs: %s\n", why);
+		return EXIT_USAGE;
 	}
 	rc = background ? daemon_start(&link) : 0;
 	if (rc < 0) {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "fs/cmd_common.h"
+#include "fs/config.h"
 #include "fs/exit.h"
 #include "fs/reseal.h"
 #include "fs/running.h"
@@ -79,6 +80,10 @@ int vault_run_reseal(struct config *cfg, const struct vault_args *args)
 	struct vault_admin a;
 	int rc, status;
 
+	if (config_bool(cfg, CONFIG_APPEND_ONLY))
+		return cmd_fail(EXIT_FAILED,
+		                "append_only leaves what is there as it is: "
+		                "give --no-append-only");
 	if (args->count)
 		path = path_in_folder(cfg, args->words[0], absolute);
 	rc = vault_admin_open(cfg, &a);

@@ -12,15 +12,20 @@
 #include <cjson/cJSON.h>
 
 #include "fs/cmd_common.h"
+#include "fs/cmd_watch.h"
 #include "fs/config.h"
+#include "fs/control_status.h"
 #include "fs/exit.h"
+#include "fs/paths.h"
 #include "fs/running.h"
+#include "fs/verdict.h"
 #include "net/clock.h"
 #include "net/json.h"
 #include "net/log.h"
 
 static const char usage[] =
-	"usage: nmbackupfs status [--json] [PATH]\n"
+	"usage: nmbackupfs status [--json] [--check] [PATH]\n"
+	"       nmbackupfs status --watch\n"
 	"\n"
 	"What a running mount is doing: what waits to be sent, what is "
 	"blocked and\n"
@@ -28,10 +33,20 @@ static const char usage[] =
 	"\n"
 	"  PATH            of this file or directory in the mount\n"
 	"  --json          one JSON object, for scripts\n"
+	"  --watch         a picture that follows it; q ends that\n"
+	"  --check         the exit status says it, and one line if it is not "
+	"0\n"
 	"  --profile NAME  whose mount, if no PATH says it\n"
 	"\n"
 	"Exit status: 0; 1 if nothing runs (with --json: \"state\": "
-	"\"not-running\").\n";
+	"\"not-running\").\n"
+	"With --check: 0 all is uploaded; 3 nobody is signed in; 5 not all is "
+	"uploaded\n"
+	"yet; 6 something waits for a person (held, blocked, OneDrive is "
+	"full); "
+	"1 as\n"
+	"above. What is still being written counts once it is closed; `flush` "
+	"waits.\n";
 
 /* ---- for people ---------------------------------------------------------- */
 
@@ -67,39 +82,24 @@ static const char *text_of(const cJSON *o, const char *name)
 	return s ? s : "";
 }
 
-static const char *state_in_words(const char *state)
-{
-	static const struct {
-		const char *name, *words;
-	} states[] = {
-		{ "idle", "idle: everything is on the server" },
-		{ "syncing", "syncing" },
-		{ "offline", "offline: the network or the service can't be "
-		             "reached; goes on by itself" },
-		{ "throttled", "throttled: the service asked to wait" },
-		{ "signed-out", "signed out: run `nmbackupfs auth`" },
-	};
-
-	for (size_t i = 0; i < sizeof(states) / sizeof(*states); i++) {
-		if (!strcmp(state, states[i].name))
-			return states[i].words;
-	}
-	return state;
-}
-
 static void print_state(const cJSON *o)
 {
 	const char *state = text_of(o, "state");
 	const char *until = json_str(o, "throttled_until");
+	const char *full =
+		strcmp(state, "full") ? NULL : json_str(o, "full_until");
 	bool idle = !strcmp(state, "idle");
 
 	/* What is blocked or changed just now is no "everything". */
 	if (idle && json_i64(o, "pending_changes", 0) > 0)
 		row("state", "idle");
 	else if (until)
-		row("state", "%s, until %s", state_in_words(state), until);
+		row("state", "%s, until %s", cmd_state_in_words(state), until);
+	else if (full)
+		row("state", "%s; tried again at %s", cmd_state_in_words(state),
+		    full);
 	else
-		row("state", "%s", state_in_words(state));
+		row("state", "%s", cmd_state_in_words(state));
 	if (!json_bool(o, "listed", true))
 		row("", "the drive's first listing is not complete yet");
 }
@@ -131,6 +131,20 @@ static void print_blocked(const cJSON *o)
 	if (cJSON_GetArraySize(list) > 0)
 		row("", "these stay here; rename or change a file and it is "
 		        "tried again");
+}
+
+static void print_held(const cJSON *o)
+{
+	const cJSON *h, *list = json_arr(o, "held");
+	char text[CMD_HELD_TEXT];
+
+	cJSON_ArrayForEach (h, list) {
+		cmd_format_held(h, text);
+		row("held", "%s", text);
+	}
+	if (cJSON_GetArraySize(list) > 0)
+		row("", "`nmbackupfs approve` lets them go, `nmbackupfs undo` "
+		        "takes them back");
 }
 
 static void print_quota(const cJSON *o)
@@ -183,6 +197,7 @@ static void print_all(const struct running *r, const cJSON *o)
 	    json_i64(o, "pending_changes", 0));
 	print_uploads(o);
 	print_blocked(o);
+	print_held(o);
 	size_of(o, "uploaded_bytes", a);
 	row("uploaded", "%" PRId64 " files, %s since the start",
 	    json_i64(o, "uploaded_files", 0), a);
@@ -222,10 +237,23 @@ static int print_json(const cJSON *o)
 	return EXIT_OK;
 }
 
-/* Scripts get the members they look for, whatever happens. */
-static void print_not_running(const struct config *cfg, const char *why)
+/* Scripts get the members they look for, whatever happens; and what waits for
+ * a person does so without a process, too. */
+static void print_not_running(const struct config *cfg, bool json,
+                              const char *why)
 {
-	cJSON *o = cJSON_CreateObject();
+	cJSON *o = cJSON_CreateObject(), *held = NULL;
+	char dir[PATH_MAX];
+
+	if (paths_state_dir(cfg, dir, sizeof(dir)) == 0)
+		held = control_held_at(dir);
+	if (held)
+		cJSON_AddItemToObject(o, "held", held);
+	if (!json) {
+		print_held(o);
+		cJSON_Delete(o);
+		return;
+	}
 
 	cJSON_AddStringToObject(o, "state", "not-running");
 	cJSON_AddStringToObject(o, "profile", config_text(cfg, CONFIG_PROFILE));
@@ -238,7 +266,7 @@ static void print_not_running(const struct config *cfg, const char *why)
 
 struct arguments {
 	const char *path;
-	bool json, help;
+	bool json, check, watch, help;
 };
 
 static bool parse(int argc, char **argv, struct arguments *out)
@@ -246,17 +274,23 @@ static bool parse(int argc, char **argv, struct arguments *out)
 	static const struct option options[] = {
 		{ "help", no_argument, NULL, 'h' },
 		{ "json", no_argument, NULL, 'j' },
+		{ "check", no_argument, NULL, 'c' },
+		{ "watch", no_argument, NULL, 'w' },
 		{ 0 },
 	};
 	int c;
 
 	*out = (struct arguments){ 0 };
 	optind = 0;
-	while ((c = getopt_long(argc, argv, "hj", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "hjcw", options, NULL)) != -1) {
 		if (c == 'h')
 			out->help = true;
 		else if (c == 'j')
 			out->json = true;
+		else if (c == 'c')
+			out->check = true;
+		else if (c == 'w')
+			out->watch = true;
 		else
 			return false;
 	}
@@ -264,7 +298,40 @@ static bool parse(int argc, char **argv, struct arguments *out)
 		out->path = argv[optind++];
 	if (optind < argc)
 		cmd_fail(0, "status: unexpected \"%s\"", argv[optind]);
+	if (out->watch && (out->path || out->json || out->check)) {
+		cmd_fail(0, "status: --watch goes with no PATH, --json or "
+		            "--check");
+		return false;
+	}
 	return optind >= argc;
+}
+
+static int check(const struct arguments *a, const cJSON *answer)
+{
+	char why[CMD_WHY_BYTES];
+	int status = a->path ? verdict_of_node(answer, why, sizeof(why))
+	                     : verdict_of_mount(answer, why, sizeof(why));
+
+	if (status != EXIT_OK)
+		cmd_fail(status, "%s", why);
+	return status;
+}
+
+static int show(const struct arguments *a, const struct running *r,
+                cJSON *answer)
+{
+	int status = EXIT_OK;
+
+	cJSON_DeleteItemFromObject(answer, "ok");
+	if (a->json)
+		status = print_json(answer);
+	else if (a->check)
+		return check(a, answer);
+	else if (a->path)
+		print_node(answer);
+	else
+		print_all(r, answer);
+	return a->check && status == EXIT_OK ? check(a, answer) : status;
 }
 
 int cmd_status(struct config *cfg, int argc, char **argv)
@@ -283,23 +350,19 @@ int cmd_status(struct config *cfg, int argc, char **argv)
 	}
 	rc = a.path ? running_find_path(cfg, a.path, &r, path, why, sizeof(why))
 	            : running_find(cfg, &r, why, sizeof(why));
+	if (rc == 0 && a.watch)
+		return cmd_watch(&r);
 	if (rc == 0)
 		rc = cmd_ask(&r, "status", a.path ? path : NULL, &answer, why,
 		             sizeof(why));
 	if (rc < 0) {
-		if (a.json && !a.path)
-			print_not_running(cfg, why);
+		if (!a.path)
+			print_not_running(cfg, a.json, why);
 		return cmd_fail(EXIT_FAILED, "%s%s%s",
 		                a.path && rc == -ENOENT ? a.path : "",
 		                a.path && rc == -ENOENT ? ": " : "", why);
 	}
-	cJSON_DeleteItemFromObject(answer, "ok");
-	if (a.json)
-		rc = print_json(answer);
-	else if (a.path)
-		print_node(answer);
-	else
-		print_all(&r, answer);
+	rc = show(&a, &r, answer);
 	cJSON_Delete(answer);
-	return a.json ? rc : EXIT_OK;
+	return rc;
 }

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <strings.h>
 
 void cmd_format_size(uint64_t bytes, char *out)
@@ -50,4 +51,27 @@ int cmd_parse_time(const char *text, int64_t *out_ms)
 		return 0;
 	}
 	return -EINVAL;
+}
+
+const char *cmd_state_in_words(const char *state)
+{
+	static const struct {
+		const char *name, *words;
+	} states[] = {
+		{ "idle", "idle: everything is on the server" },
+		{ "syncing", "syncing" },
+		{ "offline", "offline: the network or the service can't be "
+		             "reached; goes on by itself" },
+		{ "throttled", "throttled: the service asked to wait" },
+		{ "full", "OneDrive is full: new content waits, and is safe "
+		          "here only" },
+		{ "held", "held: all else is on the server" },
+		{ "signed-out", "signed out: run `nmbackupfs auth`" },
+	};
+
+	for (size_t i = 0; i < sizeof(states) / sizeof(*states); i++) {
+		if (!strcmp(state, states[i].name))
+			return states[i].words;
+	}
+	return state;
 }

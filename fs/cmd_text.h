@@ -13,4 +13,7 @@ void cmd_format_size(uint64_t bytes, char *out);
 /* "5s", "2m", "1h", "1500ms", or seconds: ms, or -EINVAL. */
 int cmd_parse_time(const char *text, int64_t *out_ms);
 
+/* A state by its name (enum engine_state), for people; others as they are. */
+const char *cmd_state_in_words(const char *state);
+
 #endif

@@ -25,9 +25,10 @@ static const char usage[] =
 	"\n"
 	"Exit status: 0 unmounted, all is on the server (with --no-wait: "
 	"unmounted);\n"
-	"5 unmounted, but something is blocked and stayed here; 7 the mount is "
-	"in\n"
-	"use; 1 else. Ctrl-C while it waits leaves it mounted.\n";
+	"5 unmounted, but something is blocked and stayed here; 6 the same, "
+	"but\n"
+	"something is held; 7 the mount is in use; 1 else. Ctrl-C while it "
+	"waits leaves it mounted.\n";
 
 struct arguments {
 	const char *mountpoint;

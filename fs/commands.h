@@ -1,5 +1,5 @@
-/* fs/commands.h -- commands around the mount: status, flush, umount, put, get,
- * keystore, vault, key, rescue.
+/* fs/commands.h -- commands around the mount: status, events, flush, umount, put, get,
+ * check, approve, undo, keystore, vault, key, rescue.
  *
  * argv[0] is the command's name; the options of the table (fs/config.h) are
  * taken out and loaded already. Each prints its own --help and returns an exit
@@ -11,13 +11,17 @@
 struct config;
 
 int cmd_status(struct config *cfg, int argc, char **argv);
+int cmd_events(struct config *cfg, int argc, char **argv);
 int cmd_flush(struct config *cfg, int argc, char **argv);
+int cmd_approve(struct config *cfg, int argc, char **argv);
+int cmd_undo(struct config *cfg, int argc, char **argv);
 int cmd_umount(struct config *cfg, int argc, char **argv);
 int cmd_put(struct config *cfg, int argc, char **argv);
 int cmd_get(struct config *cfg, int argc, char **argv);
 int cmd_keystore(struct config *cfg, int argc, char **argv);
 int cmd_vault(struct config *cfg, int argc, char **argv);
 int cmd_key(struct config *cfg, int argc, char **argv);
+int cmd_check(struct config *cfg, int argc, char **argv);
 int cmd_rescue(struct config *cfg, int argc, char **argv);
 
 #endif

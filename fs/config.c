@@ -8,12 +8,13 @@
 #include <string.h>
 
 #include "fs/config_file.h"
+#include "fs/hold.h"
 #include "fs/paths.h"
 #include "net/buf.h"
 #include "net/http.h"
 #include "net/log.h"
 
-enum type { TEXT, NAME, BOOL, SIZE, RATE, TIME, URL, LEVEL };
+enum type { TEXT, NAME, BOOL, SIZE, RATE, TIME, URL, LEVEL, LIMITS };
 
 static const struct option {
 	const char *key; /* as in the file; the others are made from it */
@@ -62,8 +63,17 @@ static const struct option {
 	                           "that" },
 	[CONFIG_POLL_INTERVAL] = { "poll_interval", TIME, "60s",
 	                           "how often changes are asked for" },
+	[CONFIG_RECONCILE_INTERVAL] = { "reconcile_interval", TIME, "1d",
+	                                "how often all is listed anew; 0: "
+	                                "never" },
 	[CONFIG_DEADLINE] = { "deadline", TIME, "30s",
 	                      "how long a read waits for the network" },
+	[CONFIG_HOLD_AFTER] = { "hold_after", LIMITS, HOLD_DEFAULT,
+	                        "more deletes, overwrites wait for "
+	                        "approve; off" },
+	[CONFIG_APPEND_ONLY] = { "append_only", BOOL, "no",
+	                         "no deletes and overwrites: what was sent "
+	                         "once stays as it is" },
 	[CONFIG_BWLIMIT_UP] = { "bwlimit_up", RATE, "0",
 	                        "bytes a second sent; 0: no limit" },
 	[CONFIG_BWLIMIT_DOWN] = { "bwlimit_down", RATE, "0",
@@ -76,6 +86,8 @@ static const struct option {
 	                     "certificates to trust, PEM" },
 	[CONFIG_HTTP2] = { "http2", BOOL, "no",
 	                   "HTTP/2 where libcurl is sound" },
+	[CONFIG_HTTP2_ANY] = { "http2_any", BOOL, "no",
+	                       "HTTP/2 with any libcurl, to try it" },
 	[CONFIG_KEYSTORE] = { "keystore", TEXT, "",
 	                      "where secrets rest: secret-service, sealed, "
 	                      "file, command" },
@@ -88,6 +100,13 @@ static const struct option {
 	[CONFIG_LOG_LEVEL] = { "log_level", LEVEL, "info",
 	                       "error, warn, info, debug" },
 	[CONFIG_LOG_FILE] = { "log_file", TEXT, "", "append the log to it" },
+	[CONFIG_NOTIFY] = { "notify", BOOL, "no",
+	                    "tell on the desktop what needs a person, by "
+	                    "notify-send" },
+	[CONFIG_NOTIFY_AFTER] = { "notify_after", TIME, "5m",
+	                          "...and the end of a run as long as that" },
+	[CONFIG_PROMETHEUS_FILE] = { "prometheus_file", TEXT, "",
+	                             "keep numbers in it, for node_exporter" },
 };
 
 /* Where a value came from; the greater one wins. */
@@ -185,10 +204,13 @@ static const struct {
 	[TIME] = { "a time like 500ms, 2s, 5m or 1h" },
 	[URL] = { "an https URL (http only for loopback)" },
 	[LEVEL] = { "error, warn, info or debug" },
+	[LIMITS] = { "off, or limits like 50, 20:50% (at least 20 items and "
+	             "more than half of all) and a time, joined by '/'" },
 };
 
 static int check_value(enum type type, const char *value, uint64_t *out)
 {
+	struct hold_limits limits;
 	enum log_level level;
 
 	switch (type) {
@@ -207,6 +229,8 @@ static int check_value(enum type type, const char *value, uint64_t *out)
 		return !*value || http_url_allowed(value) ? 0 : -EINVAL;
 	case LEVEL:
 		return log_parse_level(value, &level);
+	case LIMITS:
+		return hold_parse(value, &limits);
 	}
 	return -EINVAL;
 }
@@ -563,7 +587,7 @@ void config_print_help(FILE *f)
 	static const char *const values[] = {
 		[TEXT] = " TEXT", [NAME] = " NAME",   [BOOL] = "",
 		[SIZE] = " SIZE", [RATE] = " RATE",   [TIME] = " TIME",
-		[URL] = " URL",   [LEVEL] = " LEVEL",
+		[URL] = " URL",   [LEVEL] = " LEVEL", [LIMITS] = " LIMITS",
 	};
 
 	for (int k = 0; k < CONFIG_KEYS; k++) {

@@ -7,11 +7,11 @@
  * that over the default. `-o name=value,...` says the same as flags, so that
  * it works from fstab; what the table does not know is kept for libfuse.
  *
- * Sizes: bytes, or with K, M, G, T (1024). Rates: sizes a second. Times:
- * seconds, or with ms, s, m, h, d. Booleans: --name, --no-name; yes/no, on/off,
- * true/false, 1/0.
- * Threads: set up by one thread, then only read. Errors: -EINVAL with one line
- * for people in `why`, -ENOMEM, -Exxx of the file. */
+ * Limits (--hold-after): fs/hold.h. Sizes: bytes, or with K, M, G, T (1024).
+ * Rates: sizes a second. Times: seconds, or with ms, s, m, h, d. Booleans:
+ * --name, --no-name; yes/no, on/off, true/false, 1/0. Threads: set up by one
+ * thread, then only read. Errors: -EINVAL with one line for people in `why`,
+ * -ENOMEM, -Exxx of the file. */
 #ifndef NMB_CONFIG_H
 #define NMB_CONFIG_H
 
@@ -42,19 +42,26 @@ enum config_key {
 	CONFIG_WRITE_BACK_DELAY,
 	CONFIG_MAX_DIRTY_AGE,
 	CONFIG_POLL_INTERVAL,
+	CONFIG_RECONCILE_INTERVAL,
 	CONFIG_DEADLINE,
+	CONFIG_HOLD_AFTER,
+	CONFIG_APPEND_ONLY,
 	CONFIG_BWLIMIT_UP,
 	CONFIG_BWLIMIT_DOWN,
 	CONFIG_GRAPH_URL,
 	CONFIG_LOGIN_URL,
 	CONFIG_CA_FILE,
 	CONFIG_HTTP2,
+	CONFIG_HTTP2_ANY,
 	CONFIG_KEYSTORE,
 	CONFIG_PASSPHRASE_COMMAND,
 	CONFIG_KEY_COMMAND,
 	CONFIG_STATE_DIR,
 	CONFIG_LOG_LEVEL,
 	CONFIG_LOG_FILE,
+	CONFIG_NOTIFY,
+	CONFIG_NOTIFY_AFTER,
+	CONFIG_PROMETHEUS_FILE,
 	CONFIG_KEYS
 };
 

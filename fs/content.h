@@ -106,6 +106,7 @@ struct content_span {
 	uint64_t off;    /* in the file */
 	size_t len;      /* 0: at or behind the end */
 	uint64_t absent; /* with -EAGAIN: the first chunk that is not here */
+	bool partial;    /* something elsewhere is perhaps not here */
 };
 
 /* [off, off + len), clipped to the size. 0: all of it is here and checked, to
@@ -224,6 +225,12 @@ int content_evict(struct contents *cs, uint64_t cid);
 
 /* Moves the file of `cid` to quarantine/ (name: why-cid). Never replaces. */
 int content_quarantine(struct contents *cs, uint64_t cid, const char *why);
+
+/* Its bytes get a second name, quarantine/`dir`/`path` (with its directories;
+ * a number behind it if that is taken): they stay when the content goes. On
+ * disk after contents_flush(). */
+int content_keep_aside(struct contents *cs, uint64_t cid, const char *dir,
+                       const char *path);
 
 /* Brings the SOFT rows of the last run in order, at each start, before
  * anything is live. `rebooted`: of store_open(). Without a reboot the bytes

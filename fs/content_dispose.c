@@ -6,6 +6,7 @@
 #include "fs/db.h"
 #include "fs/lock.h"
 #include "fs/store.h"
+#include "net/crashpoint.h"
 
 static int reserve_doomed_locked(struct contents *cs)
 {
@@ -66,9 +67,11 @@ static void dispose(struct contents *cs, uint64_t cid)
 	if (content_claim(cs, cid, true, &claim) < 0)
 		return; /* whoever has it brings it back here */
 	if (drop_row(cs, cid, &prev) == 0) {
+		CRASH_POINT("content-row-dropped");
 		content_file_remove(cs, cid, "");
 		content_file_remove(cs, cid, ".snap");
 	}
+	CRASH_POINT("content-file-removed");
 	content_release_claim(claim);
 	content_collect(cs, prev); /* what it would have fallen back to */
 }
@@ -190,6 +193,7 @@ int content_evict(struct contents *cs, uint64_t cid)
 	if (rc < 0)
 		return rc;
 	rc = evict_row(cs, cid);
+	CRASH_POINT("content-evicted");
 	content_release_claim(claim);
 	if (rc == 0)
 		content_collect(cs, cid);

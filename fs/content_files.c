@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "net/crashpoint.h"
 #include "net/log.h"
 
 /* ---- names ------------------------------------------------------------- */
@@ -79,6 +80,7 @@ static int make_file_locked(struct content *c)
 		content_file_remove(c->cs, c->cid, "");
 		return rc;
 	}
+	CRASH_POINT("content-made");
 	c->made_here = false;
 	c->new_entry = true;
 	content_touch_locked(c);
@@ -88,6 +90,8 @@ static int make_file_locked(struct content *c)
 /* There is no file: what does that mean? */
 static int explain_missing_locked(struct content *c)
 {
+	if (c->made_here || (c->map.whole && !c->row.size))
+		return -ENOENT; /* nothing was ever written */
 	if (c->row.flags & CFILE_CLEAN) {
 		if (c->row.flags & CFILE_WHOLE || c->row.blocks) {
 			log_warn("content cid=%" PRIx64
@@ -98,8 +102,6 @@ static int explain_missing_locked(struct content *c)
 		chunkmap_reset(&c->map, c->row.size);
 		return -ENOENT;
 	}
-	if (c->made_here || (c->map.whole && !c->row.size))
-		return -ENOENT; /* nothing was ever written */
 	log_error("content cid=%" PRIx64 " ino=%" PRIu64
 	          " file missing, not on the server",
 	          c->cid, c->ino);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "fs/lock.h"
+#include "net/crashpoint.h"
 
 /* What a kill may cost of a long download: the map is saved that often. */
 #define SAVE_EVERY 256 /* chunks, 16 MiB */
@@ -49,6 +50,7 @@ static int store_chunk_locked(struct content *c, const char *base_etag,
 	if (len < want)
 		return -EIO; /* the version is shorter than it claimed */
 	rc = fill_gaps_locked(c, idx, data, want, &pure);
+	CRASH_POINT("chunk-arrived");
 	content_touch_locked(c);
 	if (rc < 0)
 		return rc;
@@ -58,8 +60,10 @@ static int store_chunk_locked(struct content *c, const char *base_etag,
 		return rc;
 	c->unsaved = true;
 	/* A failure to save costs nothing yet: it is tried again. */
-	if (++c->arrived >= SAVE_EVERY)
+	if (++c->arrived >= SAVE_EVERY) {
 		content_transact_locked(c, NULL, NULL);
+		CRASH_POINT("chunk-map-saved");
+	}
 	return 0;
 }
 

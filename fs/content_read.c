@@ -62,7 +62,9 @@ static int read_locked(struct content *c, uint64_t off, size_t len,
 		len = 0;
 	else if (len > c->row.size - off)
 		len = (size_t)(c->row.size - off);
-	*out = (struct content_span){ .fd = -1, .off = off, .len = len };
+	*out = (struct content_span){
+		.fd = -1, .off = off, .len = len, .partial = !c->map.whole
+	};
 	if (!len)
 		return 0;
 	first = off / CHUNK_SIZE;

@@ -1,6 +1,5 @@
 #include "fs/content_internal.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -11,57 +10,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fs/aside.h"
+#include "fs/content_walk.h"
 #include "fs/db.h"
 #include "fs/store.h"
+#include "net/crashpoint.h"
 #include "net/log.h"
 
 /* ---- quarantine -------------------------------------------------------- */
-
-/* Moves without replacing anything. */
-static int move_to(struct contents *cs, const char *name, const char *to)
-{
-	struct stat st;
-
-	if (renameat2(cs->dirfd, name, cs->quarantine_fd, to,
-	              RENAME_NOREPLACE) == 0)
-		return 0;
-	if (errno != EINVAL && errno != ENOSYS)
-		return -errno;
-	/* A file system that can't: nobody else moves things here. */
-	if (fstatat(cs->quarantine_fd, to, &st, AT_SYMLINK_NOFOLLOW) == 0)
-		return -EEXIST;
-	return renameat(cs->dirfd, name, cs->quarantine_fd, to) < 0 ? -errno
-	                                                            : 0;
-}
-
-static int quarantine_file(struct contents *cs, const char *name,
-                           const char *why)
-{
-	const char *base = strrchr(name, '/');
-	char to[NAME_MAX + 1];
-	int rc = -EEXIST;
-
-	base = base ? base + 1 : name;
-	for (unsigned i = 0; rc == -EEXIST && i < 1000; i++) {
-		snprintf(to, sizeof(to), i ? "%s-%.200s.%u" : "%s-%.200s", why,
-		         base, i);
-		rc = move_to(cs, name, to);
-	}
-	if (rc == 0)
-		log_warn("content file=\"%s\" moved_to=\"quarantine/%s\"", name,
-		         to);
-	else if (rc != -ENOENT)
-		log_error("content file=\"%s\" can't be moved: %s", name,
-		          strerror(-rc));
-	return rc;
-}
 
 int content_quarantine(struct contents *cs, uint64_t cid, const char *why)
 {
 	char name[CONTENT_NAME_SIZE];
 
 	content_file_name(cid, "", name);
-	return quarantine_file(cs, name, why);
+	return aside_quarantine(cs->dirfd, name, cs->quarantine_fd, why);
 }
 
 /* ---- files without a row ----------------------------------------------- */
@@ -70,22 +33,6 @@ struct scan {
 	struct contents *cs;
 	struct content_scan found;
 };
-
-/* "00f3..." or "00f3....snap" in the right shard. */
-static bool parse_name(const char *shard, const char *name, uint64_t *out_cid,
-                       bool *out_snap)
-{
-	char want[CONTENT_NAME_SIZE], have[CONTENT_NAME_SIZE];
-	char *end;
-	uint64_t cid = strtoull(name, &end, 16);
-
-	*out_snap = strcmp(end, ".snap") == 0;
-	*out_cid = cid;
-	content_file_name(cid, *out_snap ? ".snap" : "", want);
-	return snprintf(have, sizeof(have), "%s/%s", shard, name) <
-	               CONTENT_NAME_SIZE &&
-	       strcmp(want, have) == 0;
-}
 
 static int has_row(struct contents *cs, uint64_t cid)
 {
@@ -102,7 +49,8 @@ static int has_row(struct contents *cs, uint64_t cid)
 
 static void move_unknown(struct scan *s, const char *name)
 {
-	if (quarantine_file(s->cs, name, "unknown") == 0)
+	if (aside_quarantine(s->cs->dirfd, name, s->cs->quarantine_fd,
+	                     "unknown") == 0)
 		s->found.moved++;
 }
 
@@ -125,69 +73,14 @@ static void look_at_known_form(struct scan *s, const char *path, uint64_t cid,
 	content_release_claim(claim);
 }
 
-static bool is_dots(const char *name)
+static int look_at_file(void *arg, const char *name, enum content_kind kind,
+                        uint64_t cid)
 {
-	return !strcmp(name, ".") || !strcmp(name, "..");
-}
-
-static int scan_shard(struct scan *s, const char *shard)
-{
-	int fd = openat(s->cs->dirfd, shard,
-	                O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *e;
-	int rc = dir ? 0 : -errno;
-
-	if (!dir) {
-		if (fd >= 0)
-			close(fd);
-		return rc == -ENOENT ? 0 : rc;
-	}
-	while ((e = readdir(dir))) {
-		char path[2 * NAME_MAX + 2];
-		uint64_t cid;
-		bool snap;
-
-		if (is_dots(e->d_name))
-			continue;
-		snprintf(path, sizeof(path), "%s/%s", shard, e->d_name);
-		if (parse_name(shard, e->d_name, &cid, &snap))
-			look_at_known_form(s, path, cid, snap);
-		else
-			move_unknown(s, path);
-	}
-	closedir(dir);
+	if (kind == CONTENT_FOREIGN)
+		move_unknown(arg, name);
+	else
+		look_at_known_form(arg, name, cid, kind == CONTENT_SNAP);
 	return 0;
-}
-
-static bool is_shard(const char *name)
-{
-	return strspn(name, "0123456789abcdef") == 2 && name[2] == '\0';
-}
-
-static int scan_files(struct scan *s)
-{
-	int fd = openat(s->cs->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *e;
-	int rc = dir ? 0 : -errno;
-
-	if (!dir) {
-		if (fd >= 0)
-			close(fd);
-		return rc;
-	}
-	while (rc == 0 && (e = readdir(dir))) {
-		if (is_dots(e->d_name))
-			continue;
-		rc = is_shard(e->d_name) ? scan_shard(s, e->d_name) : -ENOTDIR;
-		if (rc == -ENOTDIR || rc == -ELOOP) {
-			move_unknown(s, e->d_name);
-			rc = 0;
-		}
-	}
-	closedir(dir);
-	return rc;
 }
 
 /* ---- rows without a use, or without a file ----------------------------- */
@@ -278,8 +171,10 @@ int contents_scan(struct contents *cs, struct content_scan *out)
 	struct scan s = { .cs = cs };
 	int rc = scan_rows(&s);
 
+	CRASH_POINT("scan-rows-seen");
 	if (rc == 0)
-		rc = scan_files(&s);
+		rc = content_walk(cs->dirfd, look_at_file, &s);
+	CRASH_POINT("scan-files-seen");
 	if (rc < 0)
 		return rc;
 	*out = s.found;

@@ -10,6 +10,7 @@
 #include "fs/lock.h"
 #include "fs/store.h"
 #include "net/clock.h"
+#include "net/crashpoint.h"
 
 #define HASH_AT_ONCE 16 /* chunks under one lock, 1 MiB */
 
@@ -88,6 +89,7 @@ int content_transact_locked(struct content *c, content_edit_fn *edit, void *arg)
 		c->row = before;
 		return rc;
 	}
+	CRASH_POINT("content-saved");
 	chunkmap_saved(&c->map);
 	c->unsaved = false;
 	c->arrived = 0;
@@ -107,15 +109,22 @@ int content_transact(struct content *c, content_edit_fn *edit, void *arg)
 
 /* ---- settling ---------------------------------------------------------- */
 
-/* Bytes as of *out_touched go to the disk; the long part runs without the
- * lock. A flush of the file system since then has done it already. */
-static int flush_bytes(struct content *c, uint64_t *out_touched)
+struct settle {
+	uint64_t touched, size; /* when the flush began */
+	bool all;               /* nobody wrote meanwhile */
+	uint64_t prev;
+};
+
+/* Bytes as of s->touched go to the disk; the long part runs without the lock.
+ * A flush of the file system since then has done it already. */
+static int flush_bytes(struct content *c, struct settle *s)
 {
 	bool done, entry;
 	int fd, rc;
 
 	lock_take(&c->lock, LOCK_CONTENT);
-	*out_touched = c->touched;
+	s->touched = c->touched;
+	s->size = c->row.size;
 	rc = content_need_fd_locked(c, false);
 	if (rc == 0 && c->row.flags & CFILE_FAILED)
 		rc = -EIO;
@@ -127,49 +136,74 @@ static int flush_bytes(struct content *c, uint64_t *out_touched)
 		return rc == -ENOENT ? 0 : rc; /* nothing was ever written */
 	if (!done)
 		rc = content_flush_fd(c->cs, c->cid, entry, fd);
+	CRASH_POINT("content-flushed");
 	lock_take(&c->lock, LOCK_CONTENT);
-	content_note_flush_locked(c, *out_touched, rc);
+	content_note_flush_locked(c, s->touched, rc);
 	lock_drop(&c->lock, LOCK_CONTENT);
 	return rc;
 }
 
-/* Notes the checksum of a chunk; holes are not read. */
-static int sum_chunk_locked(struct content *c, uint64_t idx, uint8_t *buf,
-                            uint64_t *data_at)
+struct summing {
+	uint8_t *buf;
+	uint64_t idx, data_at; /* the next chunk, the next byte that is there */
+	uint64_t hole_sum;     /* of a whole chunk of zeros; 0: not known yet */
+};
+
+/* Holes are not read, and hashed once: files may have millions of them. */
+static uint64_t sum_hole(struct summing *s, size_t len)
 {
-	uint64_t start = idx * CHUNK_SIZE;
-	size_t len = content_chunk_len_locked(c, idx);
+	uint64_t sum = len == CHUNK_SIZE ? s->hole_sum : 0;
+
+	if (sum)
+		return sum;
+	memset(s->buf, 0, len);
+	sum = content_sum(s->buf, len);
+	if (len == CHUNK_SIZE)
+		s->hole_sum = sum;
+	return sum;
+}
+
+/* Notes the checksum of a chunk. */
+static int sum_chunk_locked(struct content *c, struct summing *s)
+{
+	uint64_t start = s->idx * CHUNK_SIZE, sum;
+	size_t len = content_chunk_len_locked(c, s->idx);
 	int rc = content_need_fd_locked(c, false);
 
 	if (rc < 0)
 		return rc;
-	if (*data_at < start) {
+	if (s->data_at < start) {
 		off_t at = lseek(c->fd, (off_t)start, SEEK_DATA);
 
-		*data_at = at >= 0 ? (uint64_t)at
-		                   : (errno == ENXIO ? UINT64_MAX : start);
+		s->data_at = at >= 0 ? (uint64_t)at
+		                     : (errno == ENXIO ? UINT64_MAX : start);
 	}
-	if (*data_at >= start + len)
-		memset(buf, 0, len);
-	else
-		rc = content_read_chunk_locked(c, idx, buf);
-	return rc < 0 ? rc : chunkmap_set(&c->map, idx, content_sum(buf, len));
+	if (s->data_at >= start + len) {
+		sum = sum_hole(s, len);
+	} else {
+		rc = content_read_chunk_locked(c, s->idx, s->buf);
+		if (rc < 0)
+			return rc;
+		sum = content_sum(s->buf, len);
+	}
+	return chunkmap_set(&c->map, s->idx, sum);
 }
 
-static int sum_some_locked(struct content *c, uint64_t *idx, uint8_t *buf)
+static int sum_some_locked(struct content *c, struct summing *s)
 {
-	uint64_t last, data_at = 0;
+	uint64_t last;
 	int rc = 0;
 
-	if (!content_chunk_len_locked(c, *idx))
+	if (!content_chunk_len_locked(c, s->idx))
 		return 1;
 	last = (c->row.size - 1) / CHUNK_SIZE;
-	for (int i = 0; i < HASH_AT_ONCE && rc == 0; i++, ++*idx) {
-		rc = chunkmap_next_unsummed(&c->map, *idx, last, idx);
-		if (rc == 0 && *idx > last)
+	s->data_at = 0; /* somebody may have written */
+	for (int i = 0; i < HASH_AT_ONCE && rc == 0; i++, ++s->idx) {
+		rc = chunkmap_next_unsummed(&c->map, s->idx, last, &s->idx);
+		if (rc == 0 && s->idx > last)
 			return 1;
 		if (rc == 0)
-			rc = sum_chunk_locked(c, *idx, buf, &data_at);
+			rc = sum_chunk_locked(c, s);
 		c->unsaved = true;
 	}
 	return rc;
@@ -177,25 +211,19 @@ static int sum_some_locked(struct content *c, uint64_t *idx, uint8_t *buf)
 
 static int sum_chunks(struct content *c)
 {
-	uint8_t *buf = malloc(CHUNK_SIZE);
-	uint64_t idx = 0;
+	struct summing s = { .buf = malloc(CHUNK_SIZE) };
 	int rc = 0;
 
-	if (!buf)
+	if (!s.buf)
 		return -ENOMEM;
 	while (rc == 0) { /* writers get in between */
 		lock_take(&c->lock, LOCK_CONTENT);
-		rc = sum_some_locked(c, &idx, buf);
+		rc = sum_some_locked(c, &s);
 		lock_drop(&c->lock, LOCK_CONTENT);
 	}
-	free(buf);
+	free(s.buf);
 	return rc < 0 ? rc : 0;
 }
-
-struct settle {
-	bool all; /* nobody wrote meanwhile */
-	uint64_t prev;
-};
 
 static int edit_settled(void *arg, struct db *db, struct cfile *row)
 {
@@ -204,6 +232,7 @@ static int edit_settled(void *arg, struct db *db, struct cfile *row)
 	(void)db;
 	s->prev = row->prev;
 	row->prev = 0;
+	row->hard = s->size;
 	row->flags &= ~(uint32_t)CFILE_FRESH;
 	if (s->all)
 		row->flags &= ~(uint32_t)CFILE_SOFT;
@@ -213,18 +242,18 @@ static int edit_settled(void *arg, struct db *db, struct cfile *row)
 int content_settle(struct content *c)
 {
 	struct settle s = { .prev = 0 };
-	uint64_t touched;
-	int rc = flush_bytes(c, &touched);
+	int rc = flush_bytes(c, &s);
 
 	if (rc == 0)
 		rc = sum_chunks(c);
 	if (rc < 0)
 		return rc;
 	lock_take(&c->lock, LOCK_CONTENT);
-	s.all = c->touched == touched;
+	s.all = c->touched == s.touched;
 	if (c->row.flags & CFILE_SOFT || c->unsaved)
 		rc = content_transact_locked(c, edit_settled, &s);
 	lock_drop(&c->lock, LOCK_CONTENT);
+	CRASH_POINT("content-settled");
 	if (rc == 0 && s.prev)
 		content_collect(c->cs, s.prev);
 	return rc == 0 && !s.all ? 1 : rc;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "fs/lock.h"
+#include "net/crashpoint.h"
 #include "net/log.h"
 
 /* What is set aside lies at its own offset in a sparse file beside the
@@ -63,6 +64,7 @@ static int set_aside_locked(struct content *c, uint64_t idx, uint8_t *buf)
 	content_pwrite_full(s->fd, buf, len, idx * CHUNK_SIZE, &rc);
 	if (rc < 0)
 		return rc;
+	CRASH_POINT("chunk-set-aside");
 	s->aside[idx / 8] |= (uint8_t)(1u << (idx % 8));
 	s->cost += CHUNK_SIZE;
 	return 0;
@@ -195,6 +197,7 @@ int content_snapshot_begin(struct content *c, uint64_t size,
 	lock_take(&c->lock, LOCK_CONTENT);
 	rc = begin_locked(c, s, resumed);
 	lock_drop(&c->lock, LOCK_CONTENT);
+	CRASH_POINT("snapshot-begun");
 	if (rc < 0)
 		free_snapshot(s);
 	return rc;
@@ -269,6 +272,7 @@ void content_snapshot_end(struct content *c)
 	s = c->snap;
 	c->snap = NULL;
 	lock_drop(&c->lock, LOCK_CONTENT);
+	CRASH_POINT("snapshot-ends");
 	if (s && s->fd >= 0)
 		content_file_remove(c->cs, c->cid, ".snap");
 	free_snapshot(s);

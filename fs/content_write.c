@@ -5,19 +5,25 @@
 #include <unistd.h>
 
 #include "fs/db.h"
+#include "fs/hold.h"
 #include "fs/lock.h"
 #include "fs/store.h"
+#include "net/crashpoint.h"
 
 static int edit_open_gen(void *arg, struct db *db, struct cfile *row)
 {
 	const bool *bump = arg;
+	int rc;
 
+	if (!(row->flags & CFILE_SOFT))
+		row->hard = row->size;
 	row->flags |= CFILE_SOFT;
 	row->flags &= ~(uint32_t)CFILE_CLEAN;
 	if (!*bump)
 		return 0;
 	row->gen++;
-	return node_set_gen(db, row->ino, row->cid, row->gen);
+	rc = hold_note_content(db, row->ino);
+	return rc < 0 ? rc : node_set_gen(db, row->ino, row->cid, row->gen);
 }
 
 /* Commits, before the first changed byte, that there is a new generation and
@@ -40,6 +46,7 @@ static int open_generation_locked(struct content *c)
 		rc = store_sync(c->cs->store);
 	if (rc < 0)
 		return rc;
+	CRASH_POINT("generation-opened");
 	c->frozen = false;
 	if (bump && c->cs->changed)
 		c->cs->changed(c->cs->changed_arg, c->ino);
@@ -89,6 +96,7 @@ int content_write_begin(struct content *c, uint64_t off, size_t len,
 		lock_drop(&c->lock, LOCK_CONTENT);
 	else
 		*out_fd = c->fd;
+	CRASH_POINT("write-begins");
 	return rc;
 }
 
@@ -120,6 +128,7 @@ int content_write_end(struct content *c, uint64_t off, ssize_t written)
 {
 	int rc = written < 0 ? (int)written : 0;
 
+	CRASH_POINT("bytes-written");
 	content_touch_locked(c);
 	c->unsaved = true;
 	if (written > 0)
@@ -162,6 +171,7 @@ static int truncate_locked(struct content *c, uint64_t size)
 		content_snapshot_protect_locked(c, size, old - size);
 	if (ftruncate(c->fd, (off_t)size) < 0)
 		return -errno;
+	CRASH_POINT("size-changed");
 	content_touch_locked(c);
 	c->unsaved = true;
 	c->row.size = size;
@@ -210,6 +220,7 @@ static int fallocate_locked(struct content *c, int mode, uint64_t off,
 		return rc;
 	if (fallocate(c->fd, mode, (off_t)off, (off_t)(end - off)) < 0)
 		return -errno;
+	CRASH_POINT("blocks-changed");
 	content_touch_locked(c);
 	c->unsaved = true;
 	if (end > c->row.size)

@@ -2,9 +2,11 @@
  *
  * A stream socket `control` in the state directory (0600). One JSON object per
  * line each way, at most 64 KiB: {"do":"status"} -> {"ok":true, ...}. A path is
- * absolute below the mount point, or relative to it.
+ * absolute below the mount point, or relative to it; a direction is "outgoing"
+ * or "incoming".
  *
- *	status             all of `status --json` (fs/control_status.h)
+ *	status [waiting]   all of `status --json` (fs/control_status.h), with so
+ *	                   many of what waits
  *	status path        of one node: state, size, id, error
  *	flush [path, timeout_ms]   lines {"left_files","left_bytes"} while it
  *	                   goes on; the last one has "ok"
@@ -12,8 +14,21 @@
  *	kick               network or sign-in may be back: tries what waits
  *	accept path        takes the version of a vault's file that lies on the
  *	                   drive, whatever is known of it (fs/bond.h)
+ *	held direction     what is held: an entry of `held` as in the status,
+ *	                   with up to 1,000 examples; null: nothing
+ *	approve direction  that goes on: {"done"}
+ *	undo direction     that is taken back: {"done", "kept", "busy", "lost",
+ *	                   "where"}, see struct engine_decided
  *	stop               ends soon, keeping what is unsent
- *	events             a line per change of state, until the peer hangs up
+ *	events             a line per event (below), until either side hangs up
+ *
+ * Events: {"event":NAME, "time":RFC 3339, ...}. The first line tells the state,
+ * and so does one whenever that changes, by its name (enum engine_state) or
+ * "all-done", with pending_files, pending_bytes, until (if it is known).
+ *Others: those of fs/events.h, with path, size or folder, id, reason; name (the
+ *one that a conflict took away), change (of another device: new, changed,
+ *moved, removed, restored). {"event":"lost","count":N}: so many were not read
+ *in time. {"event":"end"}: the process ends; without it, it died.
  *
  * An answer {"ok":false,"errno":N,"error":"one line"} ends a request.
  * Threads: one thread serves all peers with poll(); what takes long is
@@ -36,11 +51,8 @@ int control_start(struct control *c);
 
 /* Hangs up on everybody and ends the thread: before the engine goes. */
 void control_stop(struct control *c);
-/* After the engine has stopped: it may still wake who waited here. */
+/* After the engine and the network have stopped: they may still wake it. */
 void control_free(struct control *c);
-
-/* Something changed: who listens to `events` gets a line. Never blocks. */
-void control_changed(struct control *c);
 
 /* ---- the other side ------------------------------------------------------ */
 
@@ -51,5 +63,10 @@ void control_changed(struct control *c);
 typedef void control_line_fn(void *arg, const cJSON *answer);
 int control_call(const char *state_dir, const cJSON *request, int timeout_ms,
                  control_line_fn *line, void *arg, char *why, unsigned size);
+
+/* For who asks more than once: a socket, the caller's to close; requests go out
+ * on it, answers are read from it, line by line. fd or -Exxx as above. */
+int control_connect(const char *state_dir);
+int control_send(int fd, const cJSON *request);
 
 #endif

@@ -1,8 +1,11 @@
 #include "fs/db.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <sqlite3.h>
 
@@ -18,6 +21,8 @@ struct cached {
 struct db {
 	sqlite3 *handle;
 	struct cached cache[MAX_STATEMENTS];
+	db_damage_fn *on_damage;
+	void *on_damage_arg;
 };
 
 /* SQLite, "Result and Error Codes"; anything else is -EIO. */
@@ -29,6 +34,7 @@ static const struct {
 	{ SQLITE_FULL, -ENOSPC },
 	{ SQLITE_CORRUPT, -EUCLEAN },
 	{ SQLITE_NOTADB, -EUCLEAN },
+	{ SQLITE_ERROR, -EUCLEAN }, /* our SQL is right: the schema is not */
 	{ SQLITE_READONLY, -EROFS },
 	{ SQLITE_BUSY, -EBUSY },
 	{ SQLITE_LOCKED, -EBUSY },
@@ -37,29 +43,58 @@ static const struct {
 	{ SQLITE_CANTOPEN, -EACCES },
 };
 
+/* What the system said, where a program can make something of it. SQLite keeps
+ * it of most errors (sqlite3_system_errno), not of a commit's: so errno, which
+ * is 0 before each call. */
+static int system_errno(void)
+{
+	switch (errno) {
+	case ENOSPC:
+	case EDQUOT:
+	case EROFS:
+	case EMFILE:
+	case ENFILE:
+		return -errno;
+	default:
+		return 0;
+	}
+}
+
 static int to_errno(struct db *db, int code)
 {
-	int rc = -EIO;
+	bool outside = (code & 0xff) == SQLITE_IOERR ||
+	               (code & 0xff) == SQLITE_CANTOPEN;
+	int rc = -EIO, system = system_errno();
 
 	for (size_t i = 0; i < sizeof(db_errors) / sizeof(*db_errors); i++) {
 		if (db_errors[i].code == (code & 0xff))
 			rc = db_errors[i].rc;
 	}
+	if (outside && system < 0)
+		rc = system;
 	if (rc < 0 && rc != -EEXIST && rc != -EBUSY)
 		log_error("state.db code=%d message=\"%s\"", code,
 		          db ? sqlite3_errmsg(db->handle) : "");
+	if (rc == -EUCLEAN && db && db->on_damage)
+		db->on_damage(db->on_damage_arg);
 	return rc;
 }
 
-int db_open(const char *path, bool writable, struct db **out_db)
+void db_on_damage(struct db *db, db_damage_fn *fn, void *arg)
 {
-	int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
+	db->on_damage = fn;
+	db->on_damage_arg = arg;
+}
+
+static int open_as(const char *path, int flags, struct db **out_db)
+{
 	struct db *db = calloc(1, sizeof(*db));
 	int rc;
 
 	if (!db)
 		return -ENOMEM;
-	flags |= SQLITE_OPEN_READWRITE | (writable ? SQLITE_OPEN_CREATE : 0);
+	flags |= SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
+	errno = 0;
 	rc = sqlite3_open_v2(path, &db->handle, flags, NULL);
 	if (rc == SQLITE_OK) {
 		sqlite3_extended_result_codes(db->handle, 1);
@@ -77,6 +112,59 @@ int db_open(const char *path, bool writable, struct db **out_db)
 	return 0;
 }
 
+int db_open(const char *path, bool writable, struct db **out_db)
+{
+	return open_as(path,
+	               SQLITE_OPEN_READWRITE |
+	                       (writable ? SQLITE_OPEN_CREATE : 0),
+	               out_db);
+}
+
+/* How much of "PATHsuffix" there is: bytes, 0 if none. */
+static off_t size_of(const char *path, const char *suffix)
+{
+	char name[PATH_MAX];
+	struct stat st;
+
+	snprintf(name, sizeof(name), "%s%s", path, suffix);
+	return stat(name, &st) == 0 ? st.st_size : 0;
+}
+
+/* SQLite, "Uniform Resource Identifiers": these three have a meaning there. */
+static int format_immutable(const char *path, char out[3 * PATH_MAX])
+{
+	char *o = out + sprintf(out, "file:");
+
+	for (const char *p = path; *p; p++) {
+		if (strchr("?#%", *p))
+			o += sprintf(o, "%%%02X", (unsigned)*p);
+		else
+			*o++ = *p;
+	}
+	strcpy(o, "?immutable=1");
+	return SQLITE_OPEN_READONLY | SQLITE_OPEN_URI;
+}
+
+int db_open_look(const char *path, struct db **out_db)
+{
+	char uri[3 * PATH_MAX];
+	int rc;
+
+	if (strlen(path) > PATH_MAX - 8)
+		return -ENAMETOOLONG;
+	if (!size_of(path, ""))
+		return size_of(path, "-wal") ? -EUCLEAN : -ENOENT;
+	/* Without a log there is nothing that could be taken in, and no second
+	 * file to be made beside it. */
+	if (!size_of(path, "-wal"))
+		return open_as(uri, format_immutable(path, uri), out_db);
+	rc = open_as(path, SQLITE_OPEN_READONLY, out_db);
+	if (rc == 0)
+		sqlite3_db_config((*out_db)->handle,
+		                  SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	return rc;
+}
+
 void db_close(struct db *db)
 {
 	if (!db)
@@ -89,6 +177,7 @@ void db_close(struct db *db)
 
 int db_script(struct db *db, const char *sql)
 {
+	errno = 0;
 	return to_errno(db, sqlite3_exec(db->handle, sql, NULL, NULL, NULL));
 }
 
@@ -158,7 +247,10 @@ int db_query(struct db *db, const char *sql, const struct db_val *args,
 
 int db_next(struct db *db, struct sqlite3_stmt *q)
 {
-	int code = sqlite3_step(q);
+	int code;
+
+	errno = 0;
+	code = sqlite3_step(q);
 
 	return code == SQLITE_ROW ? 1 : to_errno(db, code);
 }
@@ -180,6 +272,11 @@ int db_run(struct db *db, const char *sql, const struct db_val *args)
 		rc = 0;
 	db_finish(q);
 	return rc;
+}
+
+bool db_in_transaction(struct db *db)
+{
+	return !sqlite3_get_autocommit(db->handle);
 }
 
 int64_t db_changes(struct db *db)
@@ -215,14 +312,17 @@ bool db_col_null(struct sqlite3_stmt *q, int col)
 
 bool db_col_text(struct sqlite3_stmt *q, int col, char *out, size_t size)
 {
-	const unsigned char *text = sqlite3_column_text(q, col);
-	size_t len = text ? strlen((const char *)text) : 0;
-	bool fits = len < size;
+	const char *text = (const char *)sqlite3_column_text(q, col);
+	size_t len;
+	bool fits;
 
+	if (!text) /* NULL, or no memory */
+		text = "";
+	len = strlen(text);
+	fits = len < size;
 	if (!fits)
 		len = size - 1;
-	if (len)
-		memcpy(out, text, len);
+	memcpy(out, text, len);
 	out[len] = '\0';
 	return fits;
 }

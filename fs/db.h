@@ -46,12 +46,23 @@ struct db_val {
 int db_open(const char *path, bool writable, struct db **out_db);
 void db_close(struct db *db);
 
+/* Opens what is there to look at it: neither the database nor its log change,
+ * on a read-only file system neither. -ENOENT: there is none, or it is empty
+ * and so is its log. */
+int db_open_look(const char *path, struct db **out_db);
+
+/* Called with each error that says the file is damaged. */
+typedef void db_damage_fn(void *arg);
+void db_on_damage(struct db *db, db_damage_fn *fn, void *arg);
+
 /* Runs several statements without parameters (schema, pragmas). */
 int db_script(struct db *db, const char *sql);
 
 /* Runs one statement to its end. `sql` must be a literal: its address is the
  * key of the statement cache. Values are not kept. */
 int db_run(struct db *db, const char *sql, const struct db_val *args);
+
+bool db_in_transaction(struct db *db);
 
 /* Rows changed by the last db_run(). */
 int64_t db_changes(struct db *db);

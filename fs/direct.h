@@ -90,7 +90,8 @@ typedef void direct_progress_fn(void *arg, uint64_t done, uint64_t total);
 /* Sends all of a regular file, from its beginning, with its mtime and, as far
  * as the folder keeps it, its mode without `mask`. -ESTALE: somebody else
  * changed what has the name meanwhile: nothing was replaced; -EBUSY: the file
- * changes while it is read; -EBADMSG: the service has other bytes than were
+ * changes while it is read; -EPERM: the name is taken, and the config says
+ * append_only; -EBADMSG: the service has other bytes than were
  * sent. */
 int direct_put(struct direct *d, const struct direct_place *at, int fd,
                mode_t mask, direct_progress_fn *progress, void *arg,

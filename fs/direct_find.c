@@ -122,7 +122,7 @@ static void consider(struct search *s, const struct graph_item *g)
 }
 
 static int read_page(struct direct *d, struct search *s, const cJSON *json,
-                     char **out_next)
+                     struct graph_walk *walk, char **out_next)
 {
 	struct graph_page page;
 	struct graph_item g;
@@ -131,6 +131,8 @@ static int read_page(struct direct *d, struct search *s, const cJSON *json,
 	              : -EBADMSG;
 
 	*out_next = NULL;
+	if (rc == 0 && page.next_link)
+		rc = graph_walk_on(walk, &page);
 	if (rc < 0) {
 		direct_say(d, "the folder's listing: %s", strerror(-rc));
 		return rc;
@@ -150,6 +152,7 @@ static int read_page(struct direct *d, struct search *s, const cJSON *json,
 static int list(struct direct *d, const char *folder_id, struct search *s)
 {
 	struct graph_prepared p = direct_call();
+	struct graph_walk walk = { 0 };
 	struct graph_result r;
 	int rc = graph_prepare_list(d->session->graph, folder_id, &p);
 	char *next = NULL;
@@ -159,7 +162,7 @@ static int list(struct direct *d, const char *folder_id, struct search *s)
 		if (rc < 0)
 			direct_say_answer(d, "the folder", &r.answer, rc);
 		else
-			rc = read_page(d, s, r.json, &next);
+			rc = read_page(d, s, r.json, &walk, &next);
 		graph_result_done(&r);
 		graph_prepared_done(&p);
 		if (rc < 0 || !next)

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "fs/config.h"
 #include "fs/interrupt.h"
 #include "fs/session.h"
 #include "net/log.h"
@@ -253,6 +254,14 @@ static int put_file(struct put *p, mode_t mask, struct direct_file *f)
 		rc = direct_newest(p->d);
 	if (rc == 0)
 		rc = look(p, &p->base);
+	if (rc == 0 && p->base.item.id[0] &&
+	    config_bool(p->d->config, CONFIG_APPEND_ONLY)) {
+		direct_say(p->d,
+		           "\"%s\" is there already, and append_only leaves it "
+		           "as it is",
+		           p->at->name);
+		rc = -EPERM;
+	}
 	if (rc == 0)
 		rc = put_name(p);
 	if (rc == 0)

@@ -60,12 +60,15 @@ static int each_of(const cJSON *value, struct item *it, direct_each_fn *each,
 
 static int take_page(struct direct *d, const struct graph_result *r,
                      struct item *it, direct_each_fn *each, void *arg,
-                     struct graph_prepared *next, bool *out_more)
+                     struct graph_walk *walk, struct graph_prepared *next,
+                     bool *out_more)
 {
 	struct graph_page page = { 0 };
 	int rc = r->json ? graph_parse_page(d->session->graph, r->json, &page)
 	                 : -EBADMSG;
 
+	if (rc == 0 && page.next_link)
+		rc = graph_walk_on(walk, &page);
 	if (rc == 0)
 		rc = each_of(page.value, it, each, arg);
 	*out_more = rc == 0 && page.next_link;
@@ -79,6 +82,7 @@ int direct_raw_list(struct direct *d, const char *folder_id,
 {
 	struct graph_prepared p = direct_call();
 	struct item *it = malloc(sizeof(*it));
+	struct graph_walk walk = { 0 };
 	bool more = true;
 	int rc = it ? graph_prepare_list(d->session->graph, folder_id, &p)
 	            : -ENOMEM;
@@ -92,7 +96,7 @@ int direct_raw_list(struct direct *d, const char *folder_id,
 		if (rc < 0)
 			direct_say_answer(d, "listing a folder", &r.answer, rc);
 		else
-			rc = take_page(d, &r, it, each, arg, &p, &more);
+			rc = take_page(d, &r, it, each, arg, &walk, &p, &more);
 		graph_result_done(&r);
 	}
 	free(it);

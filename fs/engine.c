@@ -1,263 +1,20 @@
 #include "fs/engine_internal.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "fs/db.h"
+#include "fs/events.h"
 #include "fs/lock.h"
+#include "fs/seen.h"
 #include "fs/store.h"
-#include "fs/tree.h"
 #include "net/clock.h"
 #include "net/download.h"
 #include "net/log.h"
 
 #define STEPS_PER_TURN 256
-
-/* ---- jobs ---------------------------------------------------------------- */
-
-struct job *job_new(struct engine *e, uint64_t ino, enum plan_action action)
-{
-	struct job *j = calloc(1, sizeof(*j));
-	struct todo_entry *t;
-
-	if (!j)
-		return NULL;
-	j->e = e;
-	j->ino = ino;
-	j->action = action;
-	lock_take(&e->lock, LOCK_LEAF);
-	j->sibling = e->all;
-	if (e->all)
-		e->all->prev = j;
-	e->all = j;
-	e->njobs++;
-	lock_drop(&e->lock, LOCK_LEAF);
-	t = ino ? todo_find(e->todo, ino) : NULL;
-	if (t)
-		t->job = j;
-	return j;
-}
-
-void job_free(struct job *j)
-{
-	struct engine *e = j->e;
-	struct todo_entry *t = j->ino ? todo_find(e->todo, j->ino) : NULL;
-
-	if (t && t->job == j)
-		t->job = NULL;
-	lock_take(&e->lock, LOCK_LEAF);
-	if (j->prev)
-		j->prev->sibling = j->sibling;
-	else
-		e->all = j->sibling;
-	if (j->sibling)
-		j->sibling->prev = j->prev;
-	e->njobs--;
-	lock_drop(&e->lock, LOCK_LEAF);
-	engine_send_release(j);
-	if (j->counted_meta)
-		e->nmeta--;
-	graph_prepared_done(&j->call);
-	cJSON_Delete(j->json);
-	free(j);
-}
-
-void job_post(struct job *j)
-{
-	struct engine *e = j->e;
-
-	lock_take(&e->lock, LOCK_LEAF);
-	j->link = NULL;
-	*e->in_tail = j;
-	e->in_tail = &j->link;
-	pthread_cond_signal(&e->wake);
-	lock_drop(&e->lock, LOCK_LEAF);
-}
-
-static void take_answer(struct job *j, const struct graph_answer *a)
-{
-	struct graph_item item;
-
-	j->rc = a->rc;
-	j->verdict = a->verdict;
-	j->status = a->status;
-	j->was_sent = a->was_sent;
-	j->offline = a->offline;
-	snprintf(j->code, sizeof(j->code), "%s", a->code);
-	j->has_item = a->rc == 0 && a->json &&
-	              graph_parse_item(a->json, &item) == 0 &&
-	              item_copy(&item, &j->item) == 0;
-}
-
-void job_answered(void *arg, const struct graph_answer *a)
-{
-	struct job *j = arg;
-
-	take_answer(j, a);
-	job_post(j);
-}
-
-void job_answered_json(void *arg, const struct graph_answer *a)
-{
-	struct job *j = arg;
-
-	take_answer(j, a);
-	j->json = a->rc == 0 && a->json ? cJSON_Duplicate(a->json, true) : NULL;
-	job_post(j);
-}
-
-void job_send(struct job *j, job_fn *next, graph_done_fn *done)
-{
-	int rc;
-
-	j->next = next;
-	j->asked = told_now(j->e->told);
-	j->sent_ms = clock_mono_ms();
-	j->call.c.done = done;
-	j->call.c.arg = j;
-	j->call.c.patience_ms = -1;
-	rc = graph_start(j->e->opt.graph, &j->call.c);
-	if (rc < 0) {
-		struct graph_answer a = { .rc = rc,
-			                  .verdict = RETRY_WAIT,
-			                  .code = "" };
-
-		done(j, &a);
-	}
-}
-
-void job_delay(struct job *j, int64_t ms, job_fn *next)
-{
-	j->next = next;
-	j->due_ms = clock_mono_ms() + ms;
-	j->link = j->e->delayed;
-	j->e->delayed = j;
-}
-
-/* Those whose time has come, or all (`all`: the engine ends). */
-static void wake_delayed(struct engine *e, int64_t now_ms, bool all)
-{
-	struct job **pp = &e->delayed, *list = NULL;
-
-	while (*pp) {
-		struct job *j = *pp;
-
-		if (!all && j->due_ms > now_ms) {
-			pp = &j->link;
-			continue;
-		}
-		*pp = j->link;
-		j->link = list;
-		list = j;
-	}
-	while (list) {
-		struct job *j = list;
-
-		list = j->link;
-		j->next(e, j);
-	}
-}
-
-static int64_t next_delayed(const struct engine *e)
-{
-	int64_t ms = TODO_NEVER;
-
-	for (const struct job *j = e->delayed; j; j = j->link) {
-		if (j->due_ms < ms)
-			ms = j->due_ms;
-	}
-	return ms;
-}
-
-/* ---- trouble ------------------------------------------------------------- */
-
-void engine_set_error(struct engine *e, const char *fmt, ...)
-{
-	char line[256], safe[512];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(line, sizeof(line), fmt, ap);
-	va_end(ap);
-	log_sanitize(line, safe, sizeof(safe));
-	lock_take(&e->lock, LOCK_LEAF);
-	snprintf(e->last_error, sizeof(e->last_error), "%.255s", safe);
-	lock_drop(&e->lock, LOCK_LEAF);
-}
-
-void engine_set_gate(struct engine *e, bool open, const char *why)
-{
-	if (why)
-		engine_set_error(e, "%s", why);
-	lock_take(&e->lock, LOCK_LEAF);
-	if (open && e->gate_closed)
-		e->notes_lost = true;
-	e->gate_closed = !open;
-	pthread_cond_signal(&e->wake);
-	lock_drop(&e->lock, LOCK_LEAF);
-}
-
-void engine_again(struct engine *e, uint64_t ino)
-{
-	struct todo_entry *t = todo_get(e->todo, ino);
-
-	if (t)
-		todo_set_due(e->todo, t, clock_mono_ms());
-}
-
-int64_t engine_back_off(unsigned fails, int64_t limit_ms)
-{
-	int64_t ms = ENGINE_RETRY_MIN_MS;
-
-	while (fails-- && ms < limit_ms)
-		ms *= 2;
-	return ms;
-}
-
-bool engine_is_signed_out(struct engine *e, const struct job *j)
-{
-	struct graph_state g;
-
-	if (j->rc != -EACCES || j->status)
-		return false;
-	graph_get_state(e->opt.graph, &g);
-	return g.signed_out;
-}
-
-void engine_again_later(struct engine *e, uint64_t ino, const char *what,
-                        int rc)
-{
-	struct graph_state g;
-	struct todo_entry *t = ino ? todo_get(e->todo, ino) : NULL;
-	int64_t ms;
-
-	graph_get_state(e->opt.graph, &g);
-	if (rc == -EACCES && g.signed_out) {
-		engine_set_error(e, "nobody is signed in: run `nmbackupfs "
-		                    "auth`");
-		if (t)
-			todo_set_due(e->todo, t,
-			             clock_mono_ms() + ENGINE_SIGN_IN_MS);
-		return;
-	}
-	if (rc != -ECANCELED)
-		engine_set_error(e, "%s: %s", what, strerror(-rc));
-	if (!t)
-		return;
-	ms = engine_back_off(t->fails, ENGINE_RETRY_MAX_MS);
-	if (ms > ENGINE_RETRY_MAX_MS)
-		ms = ENGINE_RETRY_MAX_MS;
-	t->fails++;
-	log_warn("ino=%" PRIu64 " %s: %s retry_in_ms=%" PRId64, ino, what,
-	         strerror(-rc), ms);
-	todo_set_due(e->todo, t, clock_mono_ms() + ms);
-}
 
 /* ---- the thread ---------------------------------------------------------- */
 
@@ -292,12 +49,13 @@ static void take_inbox(struct engine *e, struct inbox *in)
 static void forget_fails(void *arg, struct todo_entry *t)
 {
 	(void)arg;
-	t->fails = 0;
+	t->fails = t->vain = 0;
 }
 
 static void do_kick(struct engine *e)
 {
 	todo_each(e->todo, forget_fails, NULL);
+	engine_full_hurry(e);
 	engine_load_dirty(e);
 	e->folder_due_ms = 0;
 	e->delta_due_now = true;
@@ -309,15 +67,21 @@ static void take_notes(struct engine *e, struct inbox *in)
 {
 	int64_t now = clock_mono_ms();
 
-	if (in->lost)
+	if (in->lost) { /* somebody flushes, perhaps: who has made room */
+		engine_full_hurry(e);
 		engine_load_dirty(e);
+	}
 	for (size_t i = 0; i < in->nnotes; i++) {
+		bool known = todo_find(e->todo, in->notes[i]);
 		struct todo_entry *t = todo_get(e->todo, in->notes[i]);
 
+		if (t && !known)
+			events_put(e->opt.events, EVENT_QUEUED, t->ino, NULL,
+			           NULL, NULL);
 		if (t && t->job) {
 			engine_step_running(e, t);
 		} else if (t) {
-			t->fails = 0;
+			t->fails = t->vain = 0;
 			todo_set_due(e->todo, t, now);
 		}
 	}
@@ -364,12 +128,13 @@ static void run_clocks(struct engine *e)
 {
 	int64_t now = clock_mono_ms();
 
-	wake_delayed(e, now, false);
+	job_wake_delayed(e, now, false);
 	if (!e->folder_wanted && now >= e->folder_due_ms)
 		engine_folder_start(e);
 	if (e->folder_known && !e->delta_running &&
 	    (e->delta_due_now || now >= e->delta_due_ms))
 		engine_delta_start(e, now);
+	engine_missing_turn(e, now);
 	if (e->settle_wanted && now >= e->settle_due_ms)
 		engine_settle(e);
 	if (e->folder_known)
@@ -382,13 +147,14 @@ int64_t engine_next_turn(struct engine *e)
 {
 	int64_t ms = todo_next_due(e->todo);
 
-	min_ms(&ms, next_delayed(e));
+	min_ms(&ms, job_next_delayed(e));
 	if (!e->folder_wanted)
 		min_ms(&ms, e->folder_due_ms);
 	if (e->folder_known && !e->delta_running)
 		min_ms(&ms, e->delta_due_now ? 0 : e->delta_due_ms);
 	if (e->settle_wanted)
 		min_ms(&ms, e->settle_due_ms);
+	min_ms(&ms, engine_missing_next_ms(e));
 	min_ms(&ms, engine_list_next_ms(e));
 	min_ms(&ms, engine_flush_next_ms(e));
 	return ms == TODO_NEVER ? -1 : ms;
@@ -398,7 +164,7 @@ static bool inbox_is_empty_locked(const struct engine *e)
 {
 	return !e->in_head && !e->nnotes && !e->nlooks && !e->notes_lost &&
 	       !e->kick && !e->poll_wanted && !e->stop && !e->list_wanted &&
-	       !e->kick_clocks;
+	       !e->kick_clocks && !e->decisions;
 }
 
 static void wait_turn(struct engine *e, bool stopping)
@@ -472,6 +238,7 @@ static bool take_turn(struct engine *e, struct inbox *in)
 		do_kick(e);
 	if (in->poll)
 		e->delta_due_now = true;
+	engine_hold_run(e);
 	run_jobs(e, in->jobs);
 	take_notes(e, in);
 	run_clocks(e);
@@ -509,6 +276,7 @@ static void *engine_run(void *arg)
 	engine_flush_end_all(e, -ECANCELED);
 	engine_list_end_all(e, -ECANCELED);
 	engine_poll_end_all(e, -ECANCELED);
+	engine_hold_end_all(e, -ECANCELED);
 	return NULL;
 }
 
@@ -535,6 +303,12 @@ static int forget_plans(struct engine *e)
 		rc = db_run(db, "DELETE FROM seen --rolled back", DB_NONE);
 	if (rc == 0)
 		rc = store_set_text(db, "delta_link", "");
+	if (rc == 0) /* a full one: what it does not bring is looked at */
+		rc = store_set_int(db, "delta_state", 0);
+	if (rc == 0)
+		rc = listed_clear(db);
+	if (rc == 0)
+		rc = store_set_int(db, "missing_round", 0);
 	if (rc == 0)
 		rc = store_note_rollback(db);
 	return store_end(e->opt.store, rc);
@@ -549,6 +323,8 @@ static int init_parts(struct engine *e)
 	char host[64] = "";
 	int rc;
 
+	if (e->opt.hold)
+		e->hold.limits = *e->opt.hold;
 	gethostname(host, sizeof(host) - 1);
 	e->told = told_new();
 	e->gather = (struct gather){ .codec = e->opt.codec,
@@ -557,8 +333,11 @@ static int init_parts(struct engine *e)
 		                     .told = e->told,
 		                     .is_busy = engine_is_busy,
 		                     .is_making = engine_is_making,
+		                     .hold = &e->hold,
 		                     .arg = e };
 	ro.gather = e->gather;
+	ro.hold = &e->hold;
+	ro.events = e->opt.events;
 	ro.host = host[0] ? host : "here";
 	ro.watched_name = e->opt.watched_name;
 	ro.watched = e->opt.watched;
@@ -579,6 +358,8 @@ static int init_parts(struct engine *e)
 		rc = remote_new(&ro, &e->remote);
 	if (rc == 0 && e->opt.rolled_back)
 		rc = forget_plans(e);
+	if (rc == 0)
+		rc = engine_hold_load(e);
 	if (rc == 0)
 		rc = engine_folder_load(e);
 	if (rc == 0)

@@ -15,11 +15,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "fs/hold.h"
 #include "net/buf.h"
 
 struct codec;
 struct contents;
 struct engine;
+struct events;
 struct fetch;
 struct graph;
 struct item;
@@ -37,11 +39,13 @@ struct engine_options {
 	struct work *work;
 	const char *folder; /* path of our folder on the drive, "a/b"; made if
 	                     * it is not there */
-	int64_t write_back_delay_ms; /* a closed file is sent after that */
-	int64_t max_dirty_age_ms;    /* an open one, at the latest */
-	int64_t poll_interval_ms;    /* delta */
-	bool read_only;              /* sends nothing */
-	bool begins_closed;          /* see engine_set_gate() */
+	int64_t write_back_delay_ms;    /* a closed file is sent after that */
+	int64_t max_dirty_age_ms;       /* an open one, at the latest */
+	int64_t poll_interval_ms;       /* delta */
+	int64_t reconcile_interval_ms;  /* a full enumeration; 0: never */
+	const struct hold_limits *hold; /* copied; NULL: off */
+	bool read_only;                 /* sends nothing */
+	bool begins_closed;             /* see engine_set_gate() */
 	/* A file of that name was seen in the feed (a vault's descriptor);
 	 * NULL: nobody asks. On the engine's thread. */
 	const char *watched_name;
@@ -51,7 +55,8 @@ struct engine_options {
 	/* The node's content must be here in full before it can be sent: have
 	 * it fetched, and engine_note_dirty() then. */
 	void (*hydrate)(void *arg, uint64_t ino);
-	/* State changed: status should be shown anew, space looked at. */
+	struct events *events; /* hears of all that is done; or NULL */
+	/* State changed: space should be looked at. */
 	void (*changed)(void *arg);
 	void *arg;
 };
@@ -98,7 +103,9 @@ enum engine_state {
 	ENGINE_SYNCING,
 	ENGINE_OFFLINE,
 	ENGINE_THROTTLED,
+	ENGINE_FULL, /* OneDrive: new content waits, all else goes on */
 	ENGINE_SIGNED_OUT,
+	ENGINE_HELD, /* nothing to do before a person decides */
 };
 const char *engine_state_name(enum engine_state s); /* "idle", ... */
 
@@ -110,7 +117,10 @@ struct engine_status {
 	uint64_t uploading;                      /* transfers now */
 	uint64_t uploaded_files, uploaded_bytes; /* since the start, verified */
 	uint64_t blocked;
+	bool held_in;  /* deletes of others wait, too */
+	uint64_t held; /* wait for a person's decision (fs/hold.h) */
 	int64_t throttled_until_ms; /* clock_mono_ms(), 0: not */
+	int64_t full_until_ms;      /* the same: looked at again then */
 	int64_t last_sync_ns;       /* last delta round applied; 0: never */
 	int64_t quota_total, quota_used, quota_remaining; /* -1: unknown */
 	bool listed; /* the first enumeration is complete */
@@ -118,14 +128,21 @@ struct engine_status {
 };
 void engine_get_status(struct engine *e, struct engine_status *out);
 
+/* Whether waiting may bring room on this machine: something dirty is neither
+ * blocked nor held, and OneDrive takes it, though perhaps not just now.
+ * *out_sent grows with every byte that leaves. Cheap: it does not count what is
+ * dirty. */
+bool engine_drains(struct engine *e, uint64_t *out_sent);
+
 /* One upload under way: path and progress, for `status`. Returns 0 to go on. */
 typedef int engine_upload_fn(void *arg, uint64_t ino, uint64_t sent,
                              uint64_t total);
 int engine_each_upload(struct engine *e, engine_upload_fn *each, void *arg);
 
 /* `wake` once everything that was dirty at this call (below `ino`; NODE_ROOT:
- * all) is on the server and verified: rc 0; -ETIMEDOUT; -EIO with something
- * blocked among it (and everything else done). timeout_ms < 0: no limit.
+ * all) is on the server and verified: rc 0; -ETIMEDOUT; -EPERM with something
+ * held among it, or else -EIO with something blocked (and everything else
+ * done). timeout_ms < 0: no limit.
  * Open files count with what was written so far. */
 int engine_flush(struct engine *e, uint64_t ino, int64_t timeout_ms,
                  engine_wake_fn *wake, void *arg, uint64_t *out_ticket);
@@ -135,7 +152,25 @@ void engine_flush_cancel(struct engine *e, uint64_t ticket);
 void engine_flush_left(struct engine *e, uint64_t ticket, uint64_t *out_nodes,
                        uint64_t *out_bytes);
 
-/* Nothing is dirty but what is blocked: the background process may end. */
+/* What a person says of what is held (fs/hold.h), once: all of that direction
+ * goes on, or is taken back as far as nobody stands in the way. `done` exactly
+ * once; it may come before this returns. */
+enum engine_verdict { ENGINE_APPROVE, ENGINE_UNDO };
+struct engine_decided {
+	int64_t done;   /* items that go on, or are as they were */
+	int64_t kept;   /* of those, local contents set aside in `where` */
+	int64_t busy;   /* still held: open, or a request is under way */
+	int64_t lost;   /* undo of incoming deletes: not wholly here */
+	char where[64]; /* a directory in the quarantine */
+};
+typedef void engine_decided_fn(void *arg, int rc,
+                               const struct engine_decided *d);
+int engine_decide(struct engine *e, enum hold_dir dir,
+                  enum engine_verdict verdict, engine_decided_fn *done,
+                  void *arg);
+
+/* Nothing is dirty but what is blocked or held: the background process may
+ * end. */
 bool engine_is_drained(struct engine *e);
 
 #endif

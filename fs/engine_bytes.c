@@ -8,6 +8,7 @@
 #include "fs/content.h"
 #include "fs/db.h"
 #include "fs/store.h"
+#include "net/crashpoint.h"
 
 #define SETTLE_TRIES 20 /* a program that never stops writing */
 
@@ -294,6 +295,7 @@ int engine_read_piece(void *arg, void *buf, size_t len, uint64_t off)
 	struct attempt *a = j->attempt;
 	int rc = is_current(j) ? seal_piece(j, buf, len, off) : -ESTALE;
 
+	CRASH_POINT("piece-sealed");
 	if (rc == 0 && off > j->hash.len)
 		rc = hash_up_to(j, off);
 	if (rc < 0)
@@ -307,6 +309,7 @@ int engine_read_piece(void *arg, void *buf, size_t len, uint64_t off)
 		quickxor_final(&j->hash, a->hash);
 		a->has_hash = true;
 		rc = engine_edit(j->e->opt.store, edit_hash, j, true);
+		CRASH_POINT("hash-durable");
 	}
 	return rc;
 }
@@ -333,14 +336,18 @@ int engine_note_progress(void *arg, const char *url, uint64_t next)
 {
 	struct job *j = arg;
 	struct progress p = { j, url, next };
+	int rc;
 
+	CRASH_POINT("fragment-confirmed");
 	if (strlen(url) > ATTEMPT_URL_MAX)
 		return -EMSGSIZE;
 	memcpy(j->attempt->url, url, strlen(url) + 1);
 	j->shown_sent = next;
 	/* What goes in one piece has nothing to go on with after a power cut:
 	 * it is sent anew. */
-	return engine_edit(j->e->opt.store, edit_progress, &p, !j->small);
+	rc = engine_edit(j->e->opt.store, edit_progress, &p, !j->small);
+	CRASH_POINT("fragment-noted");
+	return rc;
 }
 
 static int load_sums(struct engine *e, struct job *j)

@@ -4,14 +4,17 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "fs/db.h"
+#include "fs/events.h"
 #include "fs/hidden.h"
 #include "fs/lock.h"
 #include "fs/seen.h"
 #include "fs/store.h"
 #include "fs/tree.h"
 #include "net/clock.h"
+#include "net/crashpoint.h"
 #include "net/log.h"
 
 /* The feed: rounds of pages. Values kept in the store (table meta):
@@ -22,13 +25,13 @@
  *	             2 between rounds, or within an incremental one
  *	round        begin number of the last round begun
  *	round_done   the last one that was applied to its end
- *	last_sync    when, ns since 1970 */
+ *	last_sync    when, ns since 1970
+ * and those of engine_missing.c, engine_feed.c. */
 enum { DELTA_ANEW, DELTA_FULL, DELTA_AFTER };
 
 #define LINK_MAX       8192
 #define SETTLE_GAP_MS  200
 #define SETTLE_SLOW_MS 2000
-#define MISSING_MAX    256
 
 struct poll_wait {
 	struct poll_wait *next;
@@ -125,6 +128,8 @@ int engine_page_items(const struct graph_page *page, struct item **out_items,
 
 struct page_note {
 	const struct graph_page *page;
+	const struct item *items;
+	size_t n;
 	bool full, last;
 };
 
@@ -138,6 +143,8 @@ static int note_page(void *arg, struct db *db)
 		rc = store_set_int(db, "delta_state",
 		                   p->full && !p->last ? DELTA_FULL
 		                                       : DELTA_AFTER);
+	if (rc == 0 && !p->full)
+		rc = engine_brought_note(db, p->items, p->n);
 	return rc;
 }
 
@@ -149,7 +156,7 @@ static int look_id(void *arg, const char *id)
 
 static void delta_fetch(struct engine *e, struct job *j);
 
-static void delta_later(struct engine *e, struct job *j, int rc)
+void engine_delta_later(struct engine *e, struct job *j, int rc)
 {
 	int64_t ms = engine_back_off(e->delta_fails++, ENGINE_RETRY_MAX_MS);
 
@@ -174,28 +181,52 @@ static int set_state(struct engine *e, int64_t state, const char *link)
 		rc = store_set_text(db, "delta_link", link);
 	if (rc == 0 && state == DELTA_ANEW)
 		rc = listed_clear(db);
+	if (rc == 0 && state == DELTA_ANEW)
+		rc = store_set_int(db, "missing_round", 0);
 	return store_end(e->opt.store, rc);
 }
 
-/* What a full enumeration did not bring is asked for one by one: absence is
- * not a delete (promise 4). A GET that says 404 is one. */
-static void look_for_missing(struct engine *e, int64_t round)
+/* The feed loses tombstones (facts 7.2, 13 #25): now and then all is enumerated
+ * anew, and what does not come is looked at (engine_missing.c). */
+static void reconcile_if_due(struct engine *e)
 {
-	uint64_t inos[MISSING_MAX];
-	struct db *db;
-	uint64_t after = 0;
-	int n = store_reader(e->opt.store, &db);
-
-	if (n < 0)
+	if (!engine_missing_is_due(e) || set_state(e, DELTA_ANEW, "") < 0)
 		return;
-	do {
-		n = listed_missing(db, round, after, MISSING_MAX, inos);
-		for (int i = 0; i < n; i++)
-			engine_look(e, inos[i]);
-		if (n > 0)
-			after = inos[n - 1];
-	} while (n == MISSING_MAX);
+	log_info("delta reconcile=now");
+	e->missing.on = false;
+	e->delta_due_now = true;
+}
+
+struct missing_count {
+	const struct told *told;
+	uint64_t since;
+	int64_t n;
+};
+
+/* What was sent meanwhile did not come either. */
+static void count_missing(void *arg, const char *id)
+{
+	struct missing_count *m = arg;
+
+	m->n += !told_since(m->told, id, m->since);
+}
+
+/* If all that did not come is gone, is that too much? Then it is held before
+ * the first of it is looked at. */
+static int judge_missing(struct engine *e)
+{
+	struct missing_count m = { e->told, e->round_told, 0 };
+	struct db *db;
+	int rc;
+
+	if (e->missing.keep)
+		return 0;
+	rc = store_reader(e->opt.store, &db);
+	if (rc < 0)
+		return rc;
+	rc = listed_each_missing(db, count_missing, &m);
 	store_reader_done(e->opt.store, db);
+	return rc < 0 ? rc : remote_hold_missing(e->remote, m.n);
 }
 
 static int edit_round_done(struct engine *e, bool full)
@@ -212,45 +243,49 @@ static int edit_round_done(struct engine *e, bool full)
 		rc = db_run(db, "UPDATE node SET flags=flags&~4 WHERE flags&4",
 		            DB_NONE);
 	if (rc == 0 && full)
-		rc = hidden_prune(db, e->round);
+		rc = hidden_prune(db);
 	if (rc == 0 && full)
-		rc = listed_clear(db);
+		rc = engine_missing_note(db, e->round);
 	return store_end(e->opt.store, rc);
 }
 
-static void round_ends(struct engine *e, struct job *j)
+void engine_delta_listed(struct engine *e, struct job *j)
 {
 	bool full = e->delta_full;
-	int rc = remote_settle(e->remote, true, look_id, e, &e->delta_held);
+	int rc = remote_settle(e->remote, true, look_id, e);
 
+	CRASH_POINT("round-settled");
 	if (rc == 0 && full)
-		look_for_missing(e, e->round);
+		rc = judge_missing(e);
 	if (rc == 0)
 		rc = edit_round_done(e, full);
+	CRASH_POINT("round-noted");
 	if (rc < 0) {
-		delta_later(e, j, rc);
+		engine_delta_later(e, j, rc);
 		return;
 	}
-	if (e->delta_held)
-		engine_set_error(e,
-		                 "%" PRId64 " deletes on OneDrive are held "
-		                 "back: they would remove more than half "
-		                 "of this folder",
-		                 e->delta_held);
+	engine_hold_tidy(e);
 	log_debug("delta round=%" PRId64 " full=%d done", e->round, full);
 	e->delta_running = e->delta_full = false;
 	e->delta_fails = 0;
+	e->rounds_ended++;
 	e->round_ended_ms = clock_mono_ms();
-	e->delta_due_ms = e->round_ended_ms + e->opt.poll_interval_ms;
+	e->delta_due_ms = e->round_ended_ms + engine_feed_pause(e);
 	job_free(j);
-	if (full)
+	if (!full)
+		engine_feed_works(e);
+	if (full) {
 		engine_list_end_all(e, 0);
-	else
+		engine_missing_begin(e);
+	} else {
 		engine_list_new(e);
+		reconcile_if_due(e);
+	}
 	lock_take(&e->lock, LOCK_LEAF);
 	e->status.listed = true;
 	e->status.last_sync_ns = clock_real_ns();
 	lock_drop(&e->lock, LOCK_LEAF);
+	events_touch(e->opt.events);
 	engine_round_ended(e);
 	end_polls(e, e->round, 0);
 }
@@ -265,26 +300,42 @@ static void page_came(struct engine *e, struct job *j)
 
 	if (rc == 0 && !page.next_link && !page.delta_link)
 		rc = -EBADMSG;
+	if (rc == 0 && page.next_link)
+		rc = graph_walk_on(&j->walk, &page);
+	if (rc == -ELOOP) /* where it goes on is no use: not there again */
+		set_state(e, DELTA_ANEW, "");
 	if (rc == 0)
 		rc = engine_page_items(&page, &items, &n);
 	if (rc < 0) {
-		delta_later(e, j, rc);
+		engine_delta_later(e, j, rc);
 		return;
 	}
+	note.items = items;
+	note.n = n;
 	note.last = !page.next_link;
+	CRASH_POINT("page-came");
 	rc = remote_take_page(e->remote, items, n, e->round, e->delta_full, 0,
 	                      note_page, &note);
+	CRASH_POINT("page-applied");
 	free(items);
 	if (rc < 0) {
-		delta_later(e, j, rc);
+		engine_delta_later(e, j, rc);
 		return;
 	}
 	cJSON_Delete(j->json);
 	j->json = NULL;
 	if (note.last)
-		round_ends(e, j);
+		engine_delta_listed(e, j);
 	else
 		delta_fetch(e, j);
+}
+
+/* What the enumeration does not bring is then deleted, if a look confirms it.
+ * Else, and in doubt, the service may have lost it: it is sent again. */
+static bool is_server_right(const char *code)
+{
+	return !strcasecmp(code, "resyncChangesApplyDifferences") ||
+	       !strcasecmp(code, "resyncApplyDifferences");
 }
 
 /* 410, or a link the service knows no more (facts 7.3): everything is
@@ -293,13 +344,19 @@ static void start_anew(struct engine *e, struct job *j)
 {
 	int rc = set_state(e, DELTA_ANEW, "");
 
+	if (rc == 0)
+		rc = engine_missing_doubt(e, !is_server_right(j->code));
+	e->missing.on = false;
+
+	CRASH_POINT("feed-starts-anew");
 	log_warn("delta status=%ld code=%s action=enumerate_anew", j->status,
 	         j->code);
 	if (rc < 0) {
-		delta_later(e, j, rc);
+		engine_delta_later(e, j, rc);
 		return;
 	}
 	e->delta_full = true;
+	engine_feed_lost(e);
 	delta_fetch(e, j);
 }
 
@@ -308,35 +365,51 @@ static void delta_answered(struct engine *e, struct job *j)
 	if (j->rc == 0 && j->json)
 		page_came(e, j);
 	else if (j->rc == -ECANCELED)
-		delta_later(e, j, j->rc);
+		engine_delta_later(e, j, j->rc);
+	else if (!j->linked && engine_feed_refused(e, j->status))
+		delta_fetch(e, j);
 	else if (j->verdict == RETRY_RESTART || j->status == 410 ||
 	         j->status == 400 || j->status == 404)
 		if (e->delta_fails++ < 3)
 			start_anew(e, j);
 		else
-			delta_later(e, j, -EIO);
+			engine_delta_later(e, j, -EIO);
 	else
-		delta_later(e, j, j->rc < 0 ? j->rc : -EBADMSG);
+		engine_delta_later(e, j, j->rc < 0 ? j->rc : -EBADMSG);
+}
+
+static int get_link(struct engine *e, char *out_link)
+{
+	struct db *db;
+	int rc = store_reader(e->opt.store, &db);
+
+	if (rc < 0)
+		return rc;
+	rc = store_get_text(db, "delta_link", out_link, LINK_MAX);
+	store_reader_done(e->opt.store, db);
+	return rc;
 }
 
 static void delta_fetch(struct engine *e, struct job *j)
 {
-	char *link = malloc(LINK_MAX);
-	struct db *db;
-	int rc = link ? store_reader(e->opt.store, &db) : -ENOMEM;
+	char *link;
+	int rc;
 
-	graph_prepared_done(&j->call);
-	if (rc == 0) {
-		rc = store_get_text(db, "delta_link", link, LINK_MAX);
-		store_reader_done(e->opt.store, db);
+	if (engine_feed_walks(e)) {
+		engine_feed_walk(e, j);
+		return;
 	}
-	if (rc == 0 && link[0])
+	link = malloc(LINK_MAX);
+	rc = link ? get_link(e, link) : -ENOMEM;
+	graph_prepared_done(&j->call);
+	j->linked = rc == 0 && link[0];
+	if (j->linked)
 		rc = graph_prepare_link(e->opt.graph, link, &j->call);
 	else if (rc == 0)
-		rc = graph_prepare_delta(e->opt.graph, false, &j->call);
+		rc = engine_feed_prepare(e, j);
 	free(link);
 	if (rc < 0) {
-		delta_later(e, j, rc);
+		engine_delta_later(e, j, rc);
 		return;
 	}
 	j->call.c.prio = HTTP_PRIO_META;
@@ -360,7 +433,10 @@ static int begin_round(struct engine *e)
 	lock_take(&e->lock, LOCK_LEAF);
 	e->round++;
 	lock_drop(&e->lock, LOCK_LEAF);
-	e->delta_full = state != DELTA_AFTER;
+	e->delta_full = state != DELTA_AFTER || engine_feed_walks(e);
+	/* One that was broken off goes on: as long ago as that. */
+	if (state != DELTA_FULL || !e->round_told)
+		e->round_told = told_now(e->told);
 	return 0;
 }
 
@@ -385,7 +461,7 @@ void engine_delta_start(struct engine *e, int64_t now_ms)
 
 int engine_delta_load(struct engine *e)
 {
-	int64_t state = DELTA_ANEW, sync = 0;
+	int64_t done = 0, sync = 0;
 	struct db *db;
 	int rc = store_reader(e->opt.store, &db);
 
@@ -393,18 +469,22 @@ int engine_delta_load(struct engine *e)
 		return rc;
 	rc = store_get_int(db, "round", 0, &e->round);
 	if (rc == 0)
-		rc = store_get_int(db, "delta_state", DELTA_ANEW, &state);
-	if (rc == 0)
 		rc = store_get_int(db, "last_sync", 0, &sync);
+	if (rc == 0)
+		rc = store_get_int(db, "round_done", 0, &done);
+	if (rc == 0)
+		rc = engine_missing_load(e, db);
+	if (rc == 0)
+		rc = engine_feed_load(e, db);
 	store_reader_done(e->opt.store, db);
-	e->status.listed = state == DELTA_AFTER;
+	e->status.listed = done > 0;
 	e->status.last_sync_ns = sync;
 	return rc;
 }
 
 void engine_settle(struct engine *e)
 {
-	int64_t started = clock_mono_ms(), n = 0, held;
+	int64_t started = clock_mono_ms(), n = 0;
 	struct db *db;
 	int rc = store_reader(e->opt.store, &db);
 
@@ -414,7 +494,7 @@ void engine_settle(struct engine *e)
 		store_reader_done(e->opt.store, db);
 	}
 	if (rc == 0 && n && !e->delta_full)
-		rc = remote_settle(e->remote, false, look_id, e, &held);
+		rc = remote_settle(e->remote, false, look_id, e);
 	if (rc < 0)
 		log_warn("merge: %s", strerror(-rc));
 	e->settle_due_ms = clock_mono_ms() + SETTLE_GAP_MS;

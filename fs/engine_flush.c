@@ -25,7 +25,7 @@ struct flush {
 	void *arg;
 	struct flush_node *nodes;
 	size_t n, cap, left;
-	bool blocked;
+	bool blocked, held;
 	bool looked; /* every node was looked at once since it was linked */
 };
 
@@ -147,7 +147,7 @@ bool engine_flush_wants(struct engine *e, uint64_t ino)
 
 /* How the node stands: has it arrived as it was when the flush began? */
 struct standing {
-	bool gone, clean, blocked;
+	bool gone, clean, blocked, held;
 	uint64_t s_gen; /* 0 unless its place is right there too */
 };
 
@@ -214,6 +214,7 @@ static void end_some(struct engine *e, int64_t now_ms, int all_rc)
 		done = f->next;
 		end_flush(f, all_rc       ? all_rc
 		             : f->left    ? -ETIMEDOUT
+		             : f->held    ? -EPERM
 		             : f->blocked ? -EIO
 		                          : 0);
 	}
@@ -221,19 +222,26 @@ static void end_some(struct engine *e, int64_t now_ms, int all_rc)
 
 void engine_flush_check(struct engine *e, uint64_t ino)
 {
+	const struct todo_entry *t;
 	struct standing s;
 	bool any;
 
 	if (!waits_for(e, ino, &any) || look_at(e, ino, &s) < 0)
 		return;
+	t = todo_find(e->todo, ino);
+	s.held = t && t->waits && !s.clean && !s.gone;
+	/* A flush tries it once more; what comes of that counts. */
+	if (t && (t->job || t->due_ms <= clock_mono_ms()))
+		s.blocked = false;
 	lock_take(&e->lock, LOCK_LEAF);
 	for (struct flush *f = e->flushes; f; f = f->next) {
 		struct flush_node *n = find_node(f, ino);
 
 		if (!n || n->done)
 			continue;
-		n->done = s.gone || s.clean || s.blocked ||
+		n->done = s.gone || s.clean || s.blocked || s.held ||
 		          (s.s_gen && s.s_gen >= n->gen);
+		f->held |= n->done && s.held;
 		f->blocked |= n->done && s.blocked && !s.clean && !s.gone;
 		f->left -= n->done;
 	}

@@ -7,9 +7,11 @@
 #include <string.h>
 
 #include "fs/content.h"
+#include "fs/events.h"
 #include "fs/db.h"
 #include "fs/tree.h"
 #include "net/clock.h"
+#include "net/crashpoint.h"
 #include "net/download.h"
 #include "net/log.h"
 #include "net/work.h"
@@ -70,7 +72,12 @@ static void count_send(struct engine *e, struct job *j)
 
 void engine_give_up(struct engine *e, struct job *j, const char *what, int rc)
 {
-	engine_again_later(e, j->ino, what, rc);
+	if (rc == -ENOSPC && j->status)
+		engine_full_note(e, j);
+	else
+		engine_again_later(e, j->ino, what, rc);
+	if (j->verdict == RETRY_FAIL && j->status)
+		engine_note_stuck(e, j, what, rc);
 	engine_job_done(e, j);
 }
 
@@ -84,9 +91,15 @@ static void upload_ended(void *arg, const struct upload_end *end)
 	j->verdict = end->verdict;
 	j->status = end->status;
 	j->offline = end->offline;
+	j->wait_ms = end->wait_ms;
 	snprintf(j->code, sizeof(j->code), "%s", end->code ? end->code : "");
 	j->has_item = end->item && item_copy(end->item, &j->item) == 0;
 	job_post(j);
+}
+
+static void tell_begin(struct engine *e, const struct job *j)
+{
+	events_put(e->opt.events, EVENT_UPLOADING, j->ino, NULL, NULL, NULL);
 }
 
 void engine_start_upload(struct engine *e, struct job *j)
@@ -96,7 +109,8 @@ void engine_start_upload(struct engine *e, struct job *j)
 		.graph = e->opt.graph,
 		.work = e->opt.work,
 		.total = a->size,
-		.mtime_ns = e->opt.codec->ops->times_in_item ? a->mtime : 0,
+		.has_mtime = e->opt.codec->ops->times_in_item,
+		.mtime_ns = a->mtime,
 		.url = a->url[0] ? a->url : NULL,
 		.prio = HTTP_PRIO_BULK,
 		.read = engine_read_piece,
@@ -115,6 +129,7 @@ void engine_start_upload(struct engine *e, struct job *j)
 		spec.defer_commit = j->deferred;
 	}
 	j->next = j->deferred ? engine_sent_deferred : engine_sent;
+	j->asked = told_now(e->told);
 	rc = upload_start(&spec, &j->upload);
 	if (rc < 0)
 		engine_give_up(e, j, "upload", rc);
@@ -169,7 +184,9 @@ void engine_start_ready(struct engine *e)
 
 	if (!e->ready)
 		return;
+	CRASH_POINT("attempts-ready");
 	rc = engine_edit(e->opt.store, insert_ready, e, true);
+	CRASH_POINT("attempts-durable");
 	list = e->ready;
 	e->ready = NULL;
 	e->ready_tail = &e->ready;
@@ -178,6 +195,8 @@ void engine_start_ready(struct engine *e)
 
 		list = j->link;
 		j->link = NULL;
+		if (rc == 0)
+			tell_begin(e, j);
 		if (rc < 0)
 			engine_give_up(e, j, "state.db", rc);
 		else if (by_session(e, j))
@@ -189,6 +208,10 @@ void engine_start_ready(struct engine *e)
 
 static void prepared(struct engine *e, struct job *j)
 {
+	/* To read it all took long, and nobody was told if it went then. */
+	if (j->rc == 0 && j->big && !engine_still_wants(e, j->ino, j->action) &&
+	    !e->view2->n.parent)
+		j->rc = -EBUSY;
 	if (j->rc == -EBUSY || j->rc == -EAGAIN || j->rc == -E2BIG ||
 	    j->rc == -ENOENT) { /* it changed meanwhile: plan anew */
 		struct todo_entry *t = todo_find(e->todo, j->ino);
@@ -255,8 +278,8 @@ void engine_start_send(struct engine *e, struct plan_view *v)
 	set_place(j, j->attempt);
 	j->base = v->bond;
 	j->big = j->attempt->size > codec->ops->small_max;
-	j->deferred =
-		j->attempt->op == ATTEMPT_REPLACE && engine_must_look_first(e);
+	j->deferred = j->attempt->op == ATTEMPT_REPLACE &&
+	              (engine_must_look_first(e) || !j->attempt->etag[0]);
 	/* Once it is quiet, whoever wrote last is done. */
 	j->synced = v->in.writers && !v->in.hurry && plan_is_synced(&v->in) &&
 	            v->in.now_ms - v->in.wrote_ms < v->in.quiet_ms;
@@ -272,11 +295,45 @@ void engine_start_send(struct engine *e, struct plan_view *v)
 
 /* What can't be resumed had no effect as long as its last byte was not sent;
  * else it must be looked for. No byte is sent before its session's URL is
- * noted. */
+ * noted, though not on the disk if all goes in one piece. */
 static bool may_have_arrived(const struct engine *e, const struct job *j)
 {
 	return j->attempt->has_hash &&
-	       (j->attempt->url[0] || !by_session(e, j));
+	       (j->attempt->url[0] || !by_session(e, j) ||
+	        j->attempt->state == ATTEMPT_LOOK);
+}
+
+static void look_how_it_ended(struct engine *e, struct job *j)
+{
+	if (j->attempt->op == ATTEMPT_CREATE)
+		engine_look_place(e, j);
+	else
+		engine_look_item(e, j, j->attempt->item_id);
+}
+
+static void session_ended(struct engine *e, struct job *j)
+{
+	bool answered = j->status >= 200 && j->status < 500 && j->status != 429;
+
+	if (!answered) {
+		engine_give_up(e, j, "ending an upload session",
+		               j->rc < 0 ? j->rc : -EIO);
+		return;
+	}
+	j->attempt->url[0] = '\0';
+	look_how_it_ended(e, j);
+}
+
+/* Its last bytes may still be on their way, from this life or the one before:
+ * first the session ends, then its outcome can be looked at. */
+static void end_session(struct engine *e, struct job *j)
+{
+	int rc;
+
+	j->next = session_ended;
+	rc = upload_end(e->opt.graph, j->attempt->url, job_answered, j);
+	if (rc < 0)
+		engine_give_up(e, j, "ending an upload session", rc);
 }
 
 void engine_abandon(struct engine *e, struct job *j)
@@ -284,15 +341,15 @@ void engine_abandon(struct engine *e, struct job *j)
 	struct attempt *a = j->attempt;
 	int rc;
 
-	if (a->url[0])
-		upload_abandon(e->opt.graph, a->url);
 	if (may_have_arrived(e, j)) {
-		if (a->op == ATTEMPT_CREATE)
-			engine_look_place(e, j);
+		if (a->url[0])
+			end_session(e, j);
 		else
-			engine_look_item(e, j, a->item_id);
+			look_how_it_ended(e, j);
 		return;
 	}
+	if (a->url[0])
+		upload_abandon(e->opt.graph, a->url);
 	rc = outcome_not_sent(&e->outcome, a->aid);
 	if (rc < 0)
 		engine_give_up(e, j, "state.db", rc);
@@ -302,6 +359,7 @@ void engine_abandon(struct engine *e, struct job *j)
 
 static void resumed(struct engine *e, struct job *j)
 {
+	CRASH_POINT("upload-resumed");
 	if (j->rc < 0) {
 		log_warn("ino=%" PRIu64 " upload can't be resumed: %s, it "
 		         "starts over",
@@ -309,6 +367,7 @@ static void resumed(struct engine *e, struct job *j)
 		engine_abandon(e, j);
 		return;
 	}
+	tell_begin(e, j);
 	log_info("ino=%" PRIu64 " upload resumed at=%" PRIu64 " of=%" PRIu64,
 	         j->ino, j->attempt->next, j->attempt->size);
 	engine_start_upload(e, j);

@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "fs/events.h"
 #include "net/clock.h"
+#include "net/crashpoint.h"
 #include "net/log.h"
 
 #define LOOK_HASH_MS 3000 /* a hash that comes late, facts 4 */
@@ -13,10 +15,30 @@
 
 /* ---- the end ------------------------------------------------------------- */
 
+/* Its hash was waited for, and somebody renamed or moved it meanwhile: that is
+ * not how the service keeps our name, but news, for the merger. */
+static bool forget_news(struct job *j)
+{
+	const struct attempt *a = j->attempt;
+
+	if (a->op != ATTEMPT_CREATE || !j->answer_etag[0] ||
+	    !strcmp(j->item.etag, j->answer_etag))
+		return false;
+	memcpy(j->item.etag, j->answer_etag, sizeof(j->item.etag));
+	memcpy(j->item.name, a->name, sizeof(j->item.name));
+	memcpy(j->item.parent_id, a->parent_id, sizeof(j->item.parent_id));
+	return true;
+}
+
 static void noted(struct engine *e, struct job *j, bool verified)
 {
-	int rc = outcome_sent(&e->outcome, j->attempt, &j->item, verified);
+	bool news = forget_news(j);
+	bool told = j->attempt->op == ATTEMPT_CREATE && engine_was_told(e, j);
+	int rc;
 
+	CRASH_POINT("upload-verified");
+	rc = outcome_sent(&e->outcome, j->attempt, &j->item, verified);
+	CRASH_POINT("upload-noted");
 	if (rc < 0) {
 		engine_give_up(e, j, "state.db", rc);
 		return;
@@ -25,6 +47,12 @@ static void noted(struct engine *e, struct job *j, bool verified)
 	         " uploaded=%s",
 	         j->ino, j->attempt->name, j->item.id, j->attempt->size,
 	         verified ? "verified" : "unverified");
+	events_put(e->opt.events, EVENT_UPLOADED, j->ino, NULL, j->item.id,
+	           verified ? NULL : "unverified");
+	if (told || news)
+		engine_start_look(e, 0, j->item.id);
+	engine_full_over(e);
+	engine_went_well(e, j->ino);
 	e->uploaded_files++;
 	e->uploaded_bytes += j->attempt->size;
 	engine_job_done(e, j);
@@ -45,8 +73,8 @@ static void differs(struct engine *e, struct job *j)
 	a->gen = 0; /* holds nothing of this node */
 	rc = outcome_sent(&e->outcome, a, &j->item, false);
 	if (rc == 0 && t && t->fails)
-		outcome_blocked(&e->outcome, j->ino, -EIO,
-		                "the server keeps other bytes than were sent");
+		engine_block(e, j->ino, -EIO,
+		             "the server keeps other bytes than were sent");
 	engine_give_up(e, j, "verify", rc < 0 ? rc : -EIO);
 }
 
@@ -137,11 +165,22 @@ static void look(struct engine *e, struct job *j)
 		engine_look_item(e, j, j->attempt->item_id);
 }
 
+/* The session may live on, and hold the name (Business, facts 5.1). */
+static void drop_session(struct engine *e, struct job *j)
+{
+	if (j->attempt->url[0] && j->status != 404)
+		upload_abandon(e->opt.graph, j->attempt->url);
+	j->attempt->url[0] = '\0';
+}
+
 /* Nothing arrived, or not all of it: the attempt ends without effect. */
 static void not_sent(struct engine *e, struct job *j, const char *what)
 {
-	int rc = outcome_not_sent(&e->outcome, j->attempt->aid);
+	int rc;
 
+	drop_session(e, j);
+	rc = outcome_not_sent(&e->outcome, j->attempt->aid);
+	CRASH_POINT("upload-given-up");
 	engine_give_up(e, j, what, rc < 0 ? rc : j->rc);
 }
 
@@ -150,10 +189,11 @@ static void send_refused(struct engine *e, struct job *j)
 	struct todo_entry *t = todo_find(e->todo, j->ino);
 	char why[256];
 
+	drop_session(e, j);
 	snprintf(why, sizeof(why),
 	         "the upload was refused by OneDrive: %s (%ld%s%s)",
 	         strerror(-j->rc), j->status, j->code[0] ? " " : "", j->code);
-	outcome_blocked(&e->outcome, j->ino, j->rc, why);
+	engine_block(e, j->ino, j->rc, why);
 	engine_set_error(e, "%s", why);
 	log_warn("ino=%" PRIu64 " blocked: %s kept=local", j->ino, why);
 	outcome_not_sent(&e->outcome, j->attempt->aid);
@@ -181,6 +221,7 @@ static int64_t back_off(struct engine *e, uint64_t ino)
 
 void engine_sent(struct engine *e, struct job *j)
 {
+	CRASH_POINT("upload-answered");
 	if (j->rc == 0 && j->has_item) {
 		memcpy(j->answer_etag, j->item.etag, sizeof(j->answer_etag));
 		verify(e, j);
@@ -191,7 +232,7 @@ void engine_sent(struct engine *e, struct job *j)
 	} else if (j->rc == 0 || j->verdict == RETRY_LOOK) {
 		look(e, j);
 	} else if (j->verdict == RETRY_RESTART || j->status == 404) {
-		j->attempt->url[0] = '\0';
+		drop_session(e, j);
 		if (j->attempt->has_hash)
 			look(e, j);
 		else
@@ -234,6 +275,7 @@ static void looked_before_commit(struct engine *e, struct job *j)
 		return;
 	}
 	tag = engine_tag_after_look(j);
+	CRASH_POINT("upload-uncommitted");
 	log_warn("ino=%" PRIu64 " id=%s commit %s, looked at just now", j->ino,
 	         a->item_id, tag ? "with its new tag" : "without a tag");
 	j->next = committed;

@@ -5,22 +5,10 @@
 #include <string.h>
 
 #include "fs/db.h"
+#include "fs/events.h"
 #include "fs/lock.h"
 #include "fs/store.h"
 #include "net/clock.h"
-
-const char *engine_state_name(enum engine_state s)
-{
-	static const char *const names[] = {
-		[ENGINE_IDLE] = "idle",
-		[ENGINE_SYNCING] = "syncing",
-		[ENGINE_OFFLINE] = "offline",
-		[ENGINE_THROTTLED] = "throttled",
-		[ENGINE_SIGNED_OUT] = "signed-out",
-	};
-
-	return names[s];
-}
 
 /* What only the engine's thread knows, for whoever asks. */
 void engine_publish(struct engine *e)
@@ -29,13 +17,20 @@ void engine_publish(struct engine *e)
 
 	lock_take(&e->lock, LOCK_LEAF);
 	changed = e->status.uploaded_files != e->uploaded_files ||
+	          e->status.held != e->nheld ||
+	          e->status.held_in != e->holds_in ||
 	          e->status.uploading != e->nsmall + e->nbig;
+	e->status.held = e->nheld;
+	e->status.held_in = e->holds_in;
 	e->status.uploaded_files = e->uploaded_files;
 	e->status.uploaded_bytes = e->uploaded_bytes;
 	e->status.uploading = e->nsmall + e->nbig;
 	lock_drop(&e->lock, LOCK_LEAF);
 	if (changed && e->opt.changed)
 		e->opt.changed(e->opt.arg);
+	if (changed || e->shown_cleaned != e->cleaned)
+		events_touch(e->opt.events);
+	e->shown_cleaned = e->cleaned;
 }
 
 static int count(struct db *db, struct engine_status *s)
@@ -88,11 +83,48 @@ void engine_get_status(struct engine *e, struct engine_status *out)
 		out->state = ENGINE_OFFLINE;
 	else if (out->throttled_until_ms)
 		out->state = ENGINE_THROTTLED;
-	else if (out->pending_nodes > out->blocked || out->uploading ||
-	         !out->listed)
+	else if (out->full_until_ms && out->pending_nodes)
+		out->state = ENGINE_FULL;
+	else if (out->pending_nodes > out->blocked + out->held ||
+	         out->uploading || !out->listed)
 		out->state = ENGINE_SYNCING;
+	else if (out->held || out->held_in)
+		out->state = ENGINE_HELD;
 	else
 		out->state = ENGINE_IDLE;
+}
+
+/* Is more dirty than `held` of what is not blocked? */
+static bool has_pending(struct engine *e, uint64_t held)
+{
+	int64_t n = 0;
+	struct db *db;
+
+	if (store_reader(e->opt.store, &db) < 0)
+		return true; /* unknown: who waits has a deadline */
+	db_query_int(db,
+	             "SELECT count(*) FROM (SELECT 1 FROM node INDEXED BY"
+	             " node_dirty WHERE flags & 1 AND ino<>1 AND NOT EXISTS("
+	             "SELECT 1 FROM blocked WHERE blocked.ino=node.ino)"
+	             " LIMIT ?)",
+	             DB_ARGS(DB_INT(held + 1)), 0, &n);
+	store_reader_done(e->opt.store, db);
+	return (uint64_t)n > held;
+}
+
+bool engine_drains(struct engine *e, uint64_t *out_sent)
+{
+	struct graph_state g;
+	uint64_t held;
+	bool full;
+
+	graph_get_state(e->opt.graph, &g);
+	lock_take(&e->lock, LOCK_LEAF);
+	held = e->status.held;
+	full = e->status.full_until_ms || !e->status.quota_remaining;
+	lock_drop(&e->lock, LOCK_LEAF);
+	*out_sent = g.bulk_sent;
+	return !g.signed_out && !full && has_pending(e, held);
 }
 
 int engine_each_upload(struct engine *e, engine_upload_fn *each, void *arg)
@@ -123,5 +155,5 @@ bool engine_is_drained(struct engine *e)
 	struct engine_status s;
 
 	engine_get_status(e, &s);
-	return s.pending_nodes <= s.blocked && !s.uploading;
+	return s.pending_nodes <= s.blocked + s.held && !s.uploading;
 }

@@ -7,19 +7,22 @@
 #include <string.h>
 
 #include "fs/db.h"
+#include "fs/errand.h"
 #include "fs/store.h"
 #include "fs/tree.h"
 #include "net/clock.h"
+#include "net/crashpoint.h"
 #include "net/log.h"
 
-#define MAX_RING        64    /* nodes in a chain of waiting */
-#define DELETE_AFTER_MS 1000  /* its folder may be next */
-#define RECHECK_MS      30000 /* a wake-up that got lost */
-#define STILL_OPEN_MS   5000
-#define ROUND_GAP_MS    200
-#define ROUND_STUCK_MS  5000
-#define STILL_WAITS_MS  500
-#define HYDRATE_MS      10000
+#define MAX_RING         64    /* nodes in a chain of waiting */
+#define DELETE_AFTER_MS  1000  /* its folder may be next */
+#define DELETE_LATEST_MS 60000 /* whatever else is unlinked meanwhile */
+#define RECHECK_MS       30000 /* a wake-up that got lost */
+#define STILL_OPEN_MS    5000
+#define ROUND_GAP_MS     200
+#define ROUND_STUCK_MS   5000
+#define STILL_WAITS_MS   500
+#define HYDRATE_MS       10000
 
 /* ---- slots --------------------------------------------------------------- */
 
@@ -111,7 +114,7 @@ static int plan_ino(struct engine *e, uint64_t ino, struct plan_view *v,
 {
 	struct todo_entry *t = todo_find(e->todo, ino);
 	struct db *db;
-	int rc = store_reader(e->opt.store, &db);
+	int rc = store_snapshot(e->opt.store, &db);
 
 	if (rc < 0)
 		return rc;
@@ -157,6 +160,7 @@ static void done_with(struct engine *e, struct todo_entry *t)
 {
 	uint64_t ino = t->ino;
 
+	engine_set_waits(e, t, false);
 	/* Who waits for it although it has nothing to do must not spin. */
 	todo_remove(e->todo, t, clock_mono_ms() + STILL_WAITS_MS);
 	engine_flush_check(e, ino);
@@ -166,9 +170,12 @@ static void step_clean(struct engine *e, struct todo_entry *t)
 {
 	int rc = outcome_clean(&e->outcome, e->view);
 
-	if (rc == 1)
+	CRASH_POINT("node-clean");
+
+	if (rc == 1) {
+		e->cleaned++;
 		done_with(e, t);
-	else if (rc == 0)
+	} else if (rc == 0)
 		todo_set_due(e->todo, t, clock_mono_ms());
 	else
 		engine_again_later(e, t->ino, "state.db", rc);
@@ -177,6 +184,8 @@ static void step_clean(struct engine *e, struct todo_entry *t)
 static void step_forget(struct engine *e, struct todo_entry *t)
 {
 	int rc = outcome_forget(&e->outcome, t->ino);
+
+	CRASH_POINT("node-forgotten");
 
 	if (rc == 0)
 		done_with(e, t);
@@ -189,7 +198,7 @@ static void step_forget(struct engine *e, struct todo_entry *t)
 static void step_block(struct engine *e, struct todo_entry *t, int rc,
                        const char *why)
 {
-	outcome_blocked(&e->outcome, t->ino, rc, why);
+	engine_block(e, t->ino, rc, why);
 	log_warn("ino=%" PRIu64 " name=\"%s\" blocked: %s kept=local", t->ino,
 	         e->view->n.name, why);
 	todo_set_due(e->todo, t, clock_mono_ms() + ENGINE_BLOCKED_MS);
@@ -208,6 +217,7 @@ static void step_adopt(struct engine *e, struct todo_entry *t, uint64_t from)
 		return;
 	}
 	rc = outcome_adopted(&e->outcome, t->ino, from);
+	CRASH_POINT("item-adopted");
 	if (rc < 0) {
 		engine_again_later(e, t->ino, "takes over an item", rc);
 		return;
@@ -216,18 +226,47 @@ static void step_adopt(struct engine *e, struct todo_entry *t, uint64_t from)
 	engine_again(e, t->ino);
 }
 
-/* Soon; not at once if the last one did not help, because something that it
- * brought has to wait itself. */
-static void want_round(struct engine *e, int64_t now)
+static void want_round(struct engine *e, int64_t now, int64_t gap)
 {
-	int64_t gap =
-		e->view->in.round_done < 0 ? ROUND_STUCK_MS : ROUND_GAP_MS;
 	int64_t due = e->round_ended_ms + gap;
 
 	if (due < now)
 		due = now;
 	if (e->delta_due_ms > due)
 		e->delta_due_ms = due;
+}
+
+void engine_wait_round(struct engine *e, struct todo_entry *t)
+{
+	int64_t now = clock_mono_ms();
+
+	todo_set_due(e->todo, t, now + RECHECK_MS);
+	queue_push(e, &e->want_round, t);
+	want_round(e, now, ROUND_GAP_MS);
+}
+
+/* `rm -r` unlinks what is in a folder before the folder: a moment's patience
+ * makes one request of a thousand, and one round of the feed does for all of
+ * its folders. As long as more is unlinked it is prolonged, unless somebody
+ * waits for the name; doubled each time, since each look costs something, and a
+ * hundred thousand may wait. */
+static bool is_time_to_delete(struct engine *e, struct todo_entry *t)
+{
+	int64_t now = clock_mono_ms(), due, waited;
+
+	if (!t->delete_ms) {
+		t->delete_ms = now + DELETE_AFTER_MS;
+		e->unlinked_ms = now;
+	}
+	due = t->delete_ms;
+	waited = now - t->delete_ms + DELETE_AFTER_MS;
+	if (now >= due && waited < DELETE_LATEST_MS && !t->waiters &&
+	    now < e->unlinked_ms + DELETE_AFTER_MS)
+		due = now + waited;
+	if (now >= due || e->view->in.hurry)
+		return true;
+	todo_set_due(e->todo, t, due);
+	return false;
 }
 
 static void step_wait(struct engine *e, struct todo_entry *t,
@@ -238,10 +277,21 @@ static void step_wait(struct engine *e, struct todo_entry *t,
 	if (out->action == PLAN_WAIT_TIME) {
 		todo_set_due(e->todo, t, now + out->wait_ms);
 	} else if (out->action == PLAN_WAIT_NODE) {
+		const struct todo_entry *on = todo_find(e->todo, out->on);
+
+		engine_set_waits(e, t, on && on->waits);
+		if (t->waits)
+			engine_flush_check(e, t->ino);
 		if (todo_wait_on(e->todo, t, out->on, now, now + RECHECK_MS))
 			todo_set_due(e->todo, t, now + 1000);
 	} else if (out->action == PLAN_WAIT_ROUND) {
-		want_round(e, now);
+		if (!is_time_to_delete(e, t))
+			return;
+		/* Soon; not at once if the last one did not help, because
+		 * something that it brought has to wait itself. */
+		want_round(e, now,
+		           e->view->in.round_done < 0 ? ROUND_STUCK_MS
+		                                      : ROUND_GAP_MS);
 		queue_push(e, &e->want_round, t);
 	} else if (out->action == PLAN_WAIT_WHOLE) {
 		if (e->opt.hydrate)
@@ -250,25 +300,15 @@ static void step_wait(struct engine *e, struct todo_entry *t,
 	}
 }
 
-/* `rm -r` unlinks what is in a folder before the folder: a moment's patience
- * makes one request of a thousand. */
-static bool is_time_to_delete(struct engine *e, struct todo_entry *t)
-{
-	int64_t now = clock_mono_ms();
-
-	if (!t->delete_ms)
-		t->delete_ms = now + DELETE_AFTER_MS;
-	if (now >= t->delete_ms || e->view->in.hurry)
-		return true;
-	todo_set_due(e->todo, t, t->delete_ms);
-	return false;
-}
-
 static void step_request(struct engine *e, struct todo_entry *t,
                          const struct plan_out *out)
 {
 	struct plan_view *v = e->view;
 
+	if (t->blocked) { /* what comes of it now is what counts */
+		outcome_unblocked(&e->outcome, t->ino);
+		t->blocked = false;
+	}
 	switch (out->action) {
 	case PLAN_MKDIR:
 		if (take_meta_slot(e, t))
@@ -285,7 +325,7 @@ static void step_request(struct engine *e, struct todo_entry *t,
 		break;
 	case PLAN_CREATE:
 	case PLAN_REPLACE:
-		if (take_send_slot(e, t, v))
+		if (!engine_full_bars(e, t) && take_send_slot(e, t, v))
 			engine_start_send(e, v);
 		break;
 	case PLAN_READ_LINK:
@@ -311,6 +351,7 @@ static void step_request(struct engine *e, struct todo_entry *t,
 	case PLAN_WAIT_ROUND:
 	case PLAN_WAIT_WHOLE:
 	case PLAN_WAIT_JOB:
+	case PLAN_HOLD:
 	case PLAN_BLOCK:
 	case PLAN_ADOPT:
 		assert(0);
@@ -320,12 +361,17 @@ static void step_request(struct engine *e, struct todo_entry *t,
 static void step_out(struct engine *e, struct todo_entry *t,
                      const struct plan_out *out)
 {
+	if (out->action != PLAN_HOLD && out->action != PLAN_WAIT_NODE)
+		engine_set_waits(e, t, false);
 	switch (out->action) {
 	case PLAN_CLEAN:
 		step_clean(e, t);
 		break;
 	case PLAN_FORGET:
 		step_forget(e, t);
+		break;
+	case PLAN_HOLD:
+		engine_step_hold(e, t);
 		break;
 	case PLAN_BLOCK:
 		step_block(e, t, out->rc, out->why);
@@ -378,6 +424,24 @@ static void step_root(struct engine *e, struct todo_entry *t)
 		engine_again_later(e, t->ino, "state.db", rc);
 }
 
+/* A rename or new folder of an earlier run, or one without an answer: how it
+ * ended is looked up before anything is planned on what we knew before. */
+static bool has_errand(struct engine *e, struct todo_entry *t)
+{
+	struct errand *x = malloc(sizeof(*x));
+	struct db *db;
+	bool has = false;
+
+	if (x && store_reader(e->opt.store, &db) == 0) {
+		has = errand_get(db, t->ino, x) == 0;
+		store_reader_done(e->opt.store, db);
+	}
+	if (has && take_meta_slot(e, t))
+		engine_start_errand(e, e->view, x);
+	free(x);
+	return has;
+}
+
 void engine_step(struct engine *e, struct todo_entry *t)
 {
 	struct plan_out out;
@@ -405,6 +469,8 @@ void engine_step(struct engine *e, struct todo_entry *t)
 		engine_again_later(e, t->ino, "state.db", rc);
 		return;
 	}
+	if (has_errand(e, t))
+		return;
 	log_debug("plan ino=%" PRIu64 " name=\"%s\" action=%s on=%" PRIu64
 	          " wait_ms=%" PRId64,
 	          t->ino, e->view->n.name, plan_action_name(out.action), out.on,
@@ -425,11 +491,13 @@ void engine_step_running(struct engine *e, struct todo_entry *t)
 void engine_job_done(struct engine *e, struct job *j)
 {
 	uint64_t ino = j->ino;
+	/* A look that brought nothing is asked for again by the next round. */
+	bool in_vain = !ino && j->rc < 0 && j->status != 404;
 	struct todo_entry *t;
 
 	job_free(j);
 	engine_slots_freed(e);
-	e->settle_wanted = true;
+	e->settle_wanted |= !in_vain;
 	if (!ino)
 		return;
 	t = todo_find(e->todo, ino);

@@ -168,7 +168,7 @@ static int load_list(void *arg, uint64_t idx, const void *data, size_t len)
 	rc = add_list(e, idx, &l);
 	if (rc == 0)
 		rc = reserve(l, n);
-	if (rc < 0)
+	if (rc < 0 || n == 0)
 		return rc;
 	memcpy(l->r, data, len);
 	l->n = (uint32_t)n;

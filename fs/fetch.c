@@ -109,10 +109,13 @@ void fetch_end_stream(struct stream *s, int rc)
 	struct fetch *f = s->fetch;
 	struct fetch_wait *waits;
 	struct hydrate_wait *hydrates;
+	struct piece *held;
 
 	lock_take(&f->lock, LOCK_LEAF);
 	if (!s->rc)
 		s->rc = rc;
+	held = s->held;
+	s->held = NULL;
 	waits = s->waits;
 	hydrates = s->hydrate_waits;
 	s->waits = NULL;
@@ -120,6 +123,12 @@ void fetch_end_stream(struct stream *s, int rc)
 	s->hydrate = false;
 	s->ahead = 0;
 	lock_drop(&f->lock, LOCK_LEAF);
+	while (held) {
+		struct piece *p = held;
+
+		held = p->next;
+		fetch_submit_piece(p);
+	}
 	fetch_call_waits(waits, rc);
 	fetch_call_hydrates(hydrates, rc);
 }
@@ -263,7 +272,6 @@ static int get_stream_locked(struct fetch *f, struct content *c,
 		made->fetch = f;
 		made->content = content_ref(c);
 		content_get_row(c, &made->base);
-		made->window = FETCH_WINDOW_MIN;
 	}
 	lock_take(&f->lock, LOCK_LEAF);
 	if (!made)
@@ -283,20 +291,64 @@ static int get_stream_locked(struct fetch *f, struct content *c,
 	return 0;
 }
 
+/* As much ahead as comes in half a second: enough for any round trip, and not
+ * for nothing on a slow line, or for a slow reader. */
+static uint64_t widest_locked(const struct stream *s)
+{
+	uint64_t n = s->rate / CHUNK_SIZE;
+
+	if (!s->rate)
+		return FETCH_WINDOW_NEW;
+	if (n < FETCH_WINDOW_LOW)
+		return FETCH_WINDOW_LOW;
+	return n < FETCH_WINDOW_MAX ? n : FETCH_WINDOW_MAX;
+}
+
+/* Somebody reads in order and needs `next` next. Once a whole request, or half
+ * of the window, fits in again it is time for more: nothing runs dry, and
+ * requests are large. True: there is more to ask for. */
+static bool read_ahead_locked(struct stream *s, uint64_t next)
+{
+	uint64_t left = s->ahead > next ? s->ahead - next : 0;
+	uint64_t step = s->window / 2, widest = widest_locked(s);
+
+	if (step > FETCH_RANGE_MAX)
+		step = FETCH_RANGE_MAX;
+	s->seq = next;
+	if (left + step > s->window)
+		return false;
+	s->window = s->ahead ? s->window * FETCH_GROWTH : FETCH_WINDOW_MIN;
+	if (s->window > widest)
+		s->window = widest;
+	s->ahead = next + (s->window > left ? s->window : left);
+	return true;
+}
+
 static void widen_locked(struct stream *s, const struct fetch_wait *w,
                          bool sequential)
 {
 	bool follows = w->first == s->seq || w->first + 1 == s->seq;
 
-	if (!sequential && !(follows && s->seq)) {
-		s->window = FETCH_WINDOW_MIN;
-		s->ahead = 0;
-	} else {
-		s->ahead = w->last + 1 + s->window;
-		if (s->window < FETCH_WINDOW_MAX)
-			s->window *= 2;
+	if (sequential || (follows && s->seq)) {
+		read_ahead_locked(s, w->last + 1);
+		return;
 	}
+	s->ahead = s->window = 0;
 	s->seq = w->last + 1;
+}
+
+void fetch_read_on(struct fetch *f, uint64_t cid, uint64_t off, size_t len)
+{
+	uint64_t next = (off + (len ? len : 1) - 1) / CHUNK_SIZE + 1;
+	struct stream *s;
+
+	lock_take(&f->lock, LOCK_LEAF);
+	for (s = f->streams; s && (s->base.cid != cid || s->rc); s = s->next)
+		;
+	if (s && !f->stop && next > s->seq && next <= s->ahead &&
+	    read_ahead_locked(s, next))
+		fetch_pump_locked(s);
+	lock_drop(&f->lock, LOCK_LEAF);
 }
 
 int fetch_want(struct fetch *f, struct content *c, uint64_t off, size_t len,
@@ -355,7 +407,7 @@ int fetch_hydrate(struct fetch *f, struct content *c, fetch_wake_fn *done,
 		fetch_pump_locked(s);
 	}
 	lock_drop(&f->lock, LOCK_LEAF);
-	if (rc < 0)
+	if (rc)
 		free(w);
 	return rc;
 }

@@ -2,7 +2,7 @@
  *
  * One *stream* per content number being fetched; it shares its ranged
  * requests, its download URL and its codec reader between all who wait. Misses
- * of readers go first (HTTP_PRIO_USER), read-ahead doubles on sequential
+ * of readers go first (HTTP_PRIO_USER), read-ahead grows on sequential
  * access and collapses on random access, hydration of files opened for
  * writing runs behind (HTTP_PRIO_BULK). Every chunk is opened on a worker,
  * stored with content_store_chunk() and wakes who waits for it, as it arrives.
@@ -54,7 +54,8 @@ void fetch_stop(struct fetch *f);
 void fetch_free(struct fetch *f);
 
 /* rc 0: try the read again (it may miss again, further on); else -Exxx for the
- * reader: -EIO, -ESTALE, -EACCES, -EPERM, -ENOSPC, -ETIMEDOUT. */
+ * reader: -EIO, -ESTALE, -EACCES, -EPERM, -EBUSY, -ENOSPC, -ENOMEM,
+ * -ETIMEDOUT. */
 typedef void fetch_wake_fn(void *arg, int rc);
 
 /* Wants plaintext [off, off + len) of `c`; comes back exactly once through
@@ -64,6 +65,11 @@ typedef void fetch_wake_fn(void *arg, int rc);
 int fetch_want(struct fetch *f, struct content *c, uint64_t off, size_t len,
                bool sequential, int64_t deadline_ms, fetch_wake_fn *wake,
                void *arg);
+
+/* A sequential reader got [off, off + len) of content `cid`, which was here:
+ * what is being read ahead of it is prolonged before it runs dry. Cheap; does
+ * nothing if nothing is read ahead. */
+void fetch_read_on(struct fetch *f, uint64_t cid, uint64_t off, size_t len);
 
 /* Brings all of it, in the background. `done` may be NULL. */
 int fetch_hydrate(struct fetch *f, struct content *c, fetch_wake_fn *done,

@@ -61,6 +61,7 @@ static int wanted_etag(struct stream *s, char out[NODE_ETAG_MAX + 1])
 
 static void close_download(struct stream *s)
 {
+	fetch_guess_drop(s);
 	download_free(s->download);
 	s->download = NULL;
 }

@@ -1,5 +1,6 @@
 /* fs/fetch_internal.h -- between fetch.c (who waits; life of streams),
- * fetch_pump.c (what to ask for next), fetch_range.c (what is on the wire) and
+ * fetch_pump.c (what to ask for next), fetch_range.c (what is on the wire),
+ * fetch_guess.c (what can be asked for before its place is known) and
  * fetch_base.c (which content is read).
  *
  * Everything is guarded by fetch.lock (LOCK_LEAF), unless it says otherwise. A
@@ -22,8 +23,12 @@ struct codec_reader;
 struct download;
 struct download_range;
 
-#define FETCH_WINDOW_MIN 4u   /* chunks ahead of a sequential reader... */
-#define FETCH_WINDOW_MAX 512u /* ...doubling up to 32 MiB */
+#define FETCH_WINDOW_MIN 16u  /* chunks ahead of a sequential reader: 1 MiB */
+#define FETCH_GROWTH     8u   /* a round trip costs megabytes, so: soon... */
+#define FETCH_WINDOW_NEW 512u /* ...32 MiB, until it is known... */
+#define FETCH_WINDOW_LOW 64u  /* ...what comes in FETCH_RATE_MS: that... */
+#define FETCH_WINDOW_MAX 768u /* ...but 4 to 48 MiB */
+#define FETCH_RATE_MS    500
 #define FETCH_RANGE_MAX  128u /* chunks of one request: 8 MiB */
 #define FETCH_RANGES     6u   /* requests of one stream at a time */
 #define FETCH_STUCK_MS   1000 /* without a byte, after a deadline */
@@ -40,10 +45,20 @@ struct fetch_wait {
 	void *arg;
 };
 
+/* One sealed chunk on its way from the network thread to the disk. */
+struct piece {
+	struct piece *next;
+	struct range *range;
+	uint64_t idx;
+	size_t len;
+	uint8_t data[];
+};
+
 struct range {
 	struct range *next;
 	struct stream *stream;
 	struct download_range *req; /* NULL once it ended */
+	uint64_t first;             /* chunk */
 	uint64_t idx, end;          /* chunks [idx, end) still to come */
 	uint8_t *buf;               /* the sealed chunk that is arriving */
 	size_t len, want;
@@ -51,6 +66,8 @@ struct range {
 	uint64_t at; /* of meta bytes */
 	bool paused, ended;
 	bool dropped;     /* cancelled for standing still: asked anew */
+	bool guess;       /* begun before the reader was ready... */
+	bool wrong;       /* ...at another place than it turned out to be */
 	int64_t moved_ms; /* when the last byte came, or it was started */
 	unsigned pieces;  /* chunks handed to workers and not yet stored */
 };
@@ -64,12 +81,19 @@ struct stream {
 	                               * the content */
 	struct codec_reader *reader;  /* the pump's until ready */
 	struct codec_bond known;      /* of the item's versions, before */
-	bool ready;
+	bool ready;                   /* set by the pump */
+	bool guessed;                 /* what can be was asked for before */
+	uint64_t guess_first, guess_last,
+		guess_off;  /* the pump's; last 0: no */
+	struct piece *held; /* of a guess, until the reader is ready */
 	struct download *download;
 	struct fetch_wait *waits;
 	struct range *ranges;
 	unsigned nranges;
 	uint64_t window, ahead; /* chunks; read-ahead goes up to `ahead` */
+	uint64_t came;          /* bytes since `since_ms` */
+	int64_t since_ms;       /* 0: nothing came yet */
+	uint64_t rate;          /* bytes in FETCH_RATE_MS; 0: not known */
 	uint64_t seq;           /* the chunk a sequential reader asks next */
 	bool hydrate, whole;    /* all of it shall be here; is here */
 	struct hydrate_wait *hydrate_waits;
@@ -147,9 +171,25 @@ int fetch_start_range(struct stream *s, uint64_t first, uint64_t end,
 int fetch_start_meta(struct stream *s, uint64_t off, uint64_t len,
                      enum http_prio prio);
 
+/* Hands a chunk to a worker, which stores it, or throws it away if the stream
+ * has ended or the guess was wrong. */
+void fetch_submit_piece(struct piece *p);
+
 /* Ends requests of the stream that stand still: somebody waited for them in
  * vain, and the next one gets a new connection. */
 void fetch_drop_stuck_locked(struct stream *s, int64_t now_ms);
+
+/* ---- fetch_guess.c, the pump's ------------------------------------------- */
+
+/* Header and end are about to be asked for: what is waited for, too. 0 or
+ * -Exxx. */
+int fetch_guess(struct stream *s, enum http_prio prio);
+
+/* They were opened: the stream is ready, what came early is stored. */
+void fetch_guess_ready(struct stream *s);
+
+/* They will come from another download, or never. */
+void fetch_guess_drop(struct stream *s);
 
 /* ---- fetch_base.c -------------------------------------------------------- */
 

@@ -16,6 +16,23 @@ static void pump(void *arg);
 
 /* ---- trouble ------------------------------------------------------------- */
 
+/* What a read may fail with (fetch.h); the log has the rest. */
+static int reader_rc(int rc)
+{
+	switch (-rc) {
+	case ESTALE:
+	case EACCES:
+	case EPERM:
+	case EBUSY:
+	case ENOSPC:
+	case ENOMEM:
+	case ECANCELED:
+		return rc;
+	default:
+		return -EIO;
+	}
+}
+
 void fetch_range_ended(struct stream *s, int rc)
 {
 	struct fetch *f = s->fetch;
@@ -29,7 +46,7 @@ void fetch_range_ended(struct stream *s, int rc)
 			              "is no longer on OneDrive");
 		rc = -ESTALE;
 	}
-	fetch_end_stream(s, rc);
+	fetch_end_stream(s, reader_rc(rc));
 }
 
 /* ---- the pump ------------------------------------------------------------ */
@@ -180,6 +197,18 @@ static int wake_ready(struct stream *s)
 	return rc;
 }
 
+/* Something for the reader itself is on its way. */
+static bool needs_come(struct stream *s)
+{
+	bool some = false;
+
+	lock_take(&s->fetch->lock, LOCK_LEAF);
+	for (const struct range *r = s->ranges; r; r = r->next)
+		some |= r->meta;
+	lock_drop(&s->fetch->lock, LOCK_LEAF);
+	return some;
+}
+
 /* 1: ready; 0: something is on its way. */
 static int make_ready(struct stream *s)
 {
@@ -195,8 +224,13 @@ static int make_ready(struct stream *s)
 		if (rc < 0)
 			return rc;
 	}
-	if (ranges_now(s))
+	if (needs_come(s))
 		return 0;
+	if (ops->reader_needs(s->reader, 0, &off, &len) == 1) {
+		rc = fetch_guess(s, prio_now(s));
+		if (rc < 0)
+			return rc;
+	}
 	for (i = 0; (rc = ops->reader_needs(s->reader, i, &off, &len)) == 1;
 	     i++) {
 		rc = fetch_start_meta(s, off, len, prio_now(s));
@@ -212,7 +246,7 @@ static int make_ready(struct stream *s)
 	if (rc < 0)
 		return rc;
 	content_note_empty(s->content);
-	s->ready = true;
+	fetch_guess_ready(s);
 	rc = wake_ready(s); /* what was fed may be all that is waited for */
 	return rc < 0 ? rc : 1;
 }
@@ -224,9 +258,10 @@ static bool is_coming(struct stream *s, uint64_t idx, uint64_t *out_end)
 
 	lock_take(&f->lock, LOCK_LEAF);
 	for (struct range *r = s->ranges; r && !found; r = r->next) {
-		/* What was handed to a worker is about to be here. */
-		found = !r->meta && idx < r->end &&
-		        idx + r->pieces + 1 > r->idx;
+		/* What was handed to workers is about to be here; they store
+		 * it in any order. */
+		found = !r->meta && !r->wrong && idx >= r->first &&
+		        idx < r->end && (idx >= r->idx || r->pieces);
 		*out_end = r->end;
 	}
 	lock_drop(&f->lock, LOCK_LEAF);
@@ -240,7 +275,7 @@ static uint64_t next_coming(struct stream *s, uint64_t from, uint64_t to)
 
 	lock_take(&f->lock, LOCK_LEAF);
 	for (struct range *r = s->ranges; r; r = r->next) {
-		if (!r->meta && r->idx >= from && r->idx < to)
+		if (!r->meta && !r->wrong && r->idx >= from && r->idx < to)
 			to = r->idx;
 	}
 	lock_drop(&f->lock, LOCK_LEAF);
@@ -277,7 +312,9 @@ static int want_chunks(struct stream *s, uint64_t first, uint64_t last,
 		if (f->opt.room &&
 		    f->opt.room(f->opt.arg, (end - absent) * CHUNK_SIZE) < 0)
 			return -ENOSPC;
-		rc = fetch_start_range(s, absent, end, prio);
+		rc = fetch_open_download(s);
+		if (rc == 0)
+			rc = fetch_start_range(s, absent, end, prio);
 		if (rc < 0)
 			return rc;
 		at = end;
@@ -360,17 +397,39 @@ static int pump_once(struct stream *s)
 	bool idle;
 
 	lock_take(&f->lock, LOCK_LEAF);
-	idle = s->rc || s->resting || (!s->waits && !s->hydrate);
+	idle = s->rc || s->resting ||
+	       (!s->waits && !s->hydrate && s->ahead <= s->seq);
 	lock_drop(&f->lock, LOCK_LEAF);
 	if (rc < 0 || idle)
 		return rc;
-	rc = fetch_open_download(s);
+	rc = s->ready ? 1 : fetch_open_download(s);
 	if (rc == 0)
 		rc = make_ready(s);
 	if (rc <= 0)
 		return rc;
 	rc = pump_waits(s);
 	return rc == 0 ? pump_hydrate(s) : rc;
+}
+
+/* What was read to its end needs no URL any more, and may be evicted. Its last
+ * chunk is looked at first: it is mostly the last one to come. */
+static void note_whole(struct stream *s)
+{
+	struct fetch *f = s->fetch;
+	uint64_t last = last_chunk(s), absent;
+	bool idle;
+
+	lock_take(&f->lock, LOCK_LEAF);
+	idle = !s->waits && !s->whole && s->ready;
+	lock_drop(&f->lock, LOCK_LEAF);
+	if (!idle || content_next_absent(s->content, last, last, &absent) < 0 ||
+	    absent == last || content_is_whole(s->content) != 1)
+		return;
+	lock_take(&f->lock, LOCK_LEAF);
+	s->whole = true;
+	if (s->linger && http_cancel_timer(s->linger))
+		s->linger = NULL;
+	lock_drop(&f->lock, LOCK_LEAF);
 }
 
 static void pump(void *arg)
@@ -388,6 +447,7 @@ static void pump(void *arg)
 		rc = pump_once(s);
 		if (rc < 0)
 			fetch_range_ended(s, rc);
+		note_whole(s);
 		lock_take(&f->lock, LOCK_LEAF);
 		again = s->again && !s->rc;
 		if (!again) {

@@ -14,14 +14,6 @@
 #include "net/log.h"
 #include "net/work.h"
 
-/* One sealed chunk on its way from the network thread to the disk. */
-struct piece {
-	struct range *range;
-	uint64_t idx;
-	size_t len;
-	uint8_t data[];
-};
-
 static const struct codec_ops *ops_of(const struct stream *s)
 {
 	return s->fetch->opt.codec->ops;
@@ -77,38 +69,74 @@ static int store_chunk(struct piece *p)
 	return rc == -EBADMSG ? -EIO : rc;
 }
 
+/* Whoever was held up because too much was on its way goes on; the request
+ * lives as long as `req` is set, which its end takes our lock for. */
+static void resume_one_locked(struct fetch *f)
+{
+	for (struct stream *o = f->streams; o; o = o->next) {
+		for (struct range *q = o->ranges; q; q = q->next) {
+			if (!q->paused || !q->req)
+				continue;
+			q->paused = false;
+			download_resume(q->req);
+			return;
+		}
+	}
+}
+
+/* Of a guess, before it is known whether that was right. */
+static bool hold_piece(struct piece *p)
+{
+	struct stream *s = p->range->stream;
+	struct fetch *f = s->fetch;
+	bool hold;
+
+	lock_take(&f->lock, LOCK_LEAF);
+	hold = p->range->guess && !p->range->wrong && !s->ready && !s->rc;
+	if (hold) {
+		p->next = s->held;
+		s->held = p;
+	}
+	lock_drop(&f->lock, LOCK_LEAF);
+	return hold;
+}
+
 static void work_chunk(void *arg)
 {
 	struct piece *p = arg;
 	struct range *r = p->range;
 	struct stream *s = r->stream;
 	struct fetch *f = s->fetch;
-	int rc = store_chunk(p);
-	struct download_range *resume = NULL;
+	bool useless;
+	int rc = 0;
 
+	if (hold_piece(p))
+		return;
+	lock_take(&f->lock, LOCK_LEAF);
+	useless = r->wrong || (r->guess && !s->ready);
+	lock_drop(&f->lock, LOCK_LEAF);
+	if (!useless)
+		rc = store_chunk(p);
 	free(p);
 	if (rc < 0)
 		fetch_range_ended(s, rc);
 	lock_take(&f->lock, LOCK_LEAF);
 	f->pieces--;
 	r->pieces--;
-	if (rc == 0)
+	if (rc == 0 && !useless)
 		fetch_forget_late_locked(f, s->base.cid);
-	/* Whoever was held up because too much was on its way goes on; the
-	 * request lives as long as `req` is set, which its end takes our lock
-	 * for. */
-	for (struct stream *o = f->streams; o && !resume; o = o->next) {
-		for (struct range *q = o->ranges; q && !resume; q = q->next) {
-			if (q->paused && q->req) {
-				q->paused = false;
-				resume = q->req;
-				download_resume(resume);
-			}
-		}
-	}
+	resume_one_locked(f);
 	fetch_pump_locked(s);
 	finish_locked(r);
 	lock_drop(&f->lock, LOCK_LEAF);
+}
+
+void fetch_submit_piece(struct piece *p)
+{
+	struct fetch *f = p->range->stream->fetch;
+
+	if (work_submit(f->opt.work, work_chunk, p) < 0)
+		work_chunk(p);
 }
 
 /* ---- the network's side -------------------------------------------------- */
@@ -118,6 +146,8 @@ static void expect_chunk(struct range *r)
 	uint64_t off, len;
 
 	r->len = 0;
+	if (r->guess && r->idx < r->end)
+		return; /* all of one size */
 	r->want = 0;
 	if (r->idx >= r->end)
 		return;
@@ -165,6 +195,21 @@ static bool must_pause(struct range *r)
 	return pause;
 }
 
+static void note_rate_locked(struct stream *s, size_t len, int64_t now_ms)
+{
+	int64_t spent = now_ms - s->since_ms;
+
+	if (!s->since_ms || spent >= 4 * FETCH_RATE_MS) { /* it stood still */
+		s->since_ms = now_ms;
+		s->came = 0;
+	} else if (spent >= FETCH_RATE_MS) {
+		s->rate = s->came * FETCH_RATE_MS / (uint64_t)spent;
+		s->since_ms = now_ms;
+		s->came = 0;
+	}
+	s->came += len;
+}
+
 static int chunk_data(void *arg, uint64_t off, const void *data, size_t len)
 {
 	struct range *r = arg;
@@ -177,6 +222,7 @@ static int chunk_data(void *arg, uint64_t off, const void *data, size_t len)
 	lock_take(&r->stream->fetch->lock, LOCK_LEAF);
 	r->stream->fetch->bytes += len;
 	r->moved_ms = clock_mono_ms();
+	note_rate_locked(r->stream, len, r->moved_ms);
 	lock_drop(&r->stream->fetch->lock, LOCK_LEAF);
 	while (len && rc == 0) {
 		size_t n = r->want - r->len < len ? r->want - r->len : len;
@@ -322,9 +368,10 @@ int fetch_start_range(struct stream *s, uint64_t first, uint64_t end,
 		return -ENOMEM;
 	ops_of(s)->reader_range(s->reader, first, &off, &len);
 	ops_of(s)->reader_range(s->reader, end - 1, &last_off, &last_len);
-	r->idx = first;
+	r->first = r->idx = first;
 	r->end = end;
 	expect_chunk(r);
+	r->guess = !s->ready;
 	assert(len <= CHUNK_SIZE + 256 && len > 0);
 	return start(r, off, last_off + last_len - off, prio);
 }

@@ -17,6 +17,7 @@
 
 struct contents;
 struct db;
+struct hold;
 struct told;
 struct tree;
 
@@ -30,7 +31,8 @@ struct gather {
 	bool (*is_busy)(void *arg, uint64_t ino);
 	bool (*is_making)(void *arg, const char *parent_id, const char *name);
 	void *arg;
-	bool personal; /* a change of time alone makes no version there */
+	struct hold *hold; /* fs/hold.h; NULL: nothing is held */
+	bool personal;     /* a change of time alone makes no version there */
 };
 
 /* ---- for the planner ----------------------------------------------------- */
@@ -52,6 +54,11 @@ void plan_view_free(struct plan_view *v);
 int gather_plan(const struct gather *g, struct db *db, uint64_t ino,
                 struct plan_view *v);
 
+/* Is all of a file's content here? `contents` is asked if its row can't tell.
+ */
+int gather_is_whole(const struct gather *g, struct db *db, const struct node *n,
+                    bool *out_whole);
+
 /* ---- for the merger ------------------------------------------------------ */
 
 struct merge_view {
@@ -70,6 +77,10 @@ void merge_view_free(struct merge_view *v);
 /* v->in.last and .looked are set; `r` must live as long as the view is used. */
 int gather_merge(const struct gather *g, struct db *db, const struct item *r,
                  struct merge_view *v);
+
+/* Of two items with one plain name, does that of `at` keep it? On all devices
+ * alike: the one created first (design: "Vault"). */
+bool gather_is_first(const struct node *at, int64_t created, const char *id);
 
 /* Where r would go here: parent ino and name, by merge_target(). */
 void merge_view_place(const struct merge_view *v, uint64_t *out_parent,

@@ -14,12 +14,12 @@ int hidden_delete(struct db *db, const char *id)
 	              DB_ARGS(DB_TEXT(id)));
 }
 
-int hidden_prune(struct db *db, int64_t round)
+int hidden_prune(struct db *db)
 {
 	return db_run(db,
 	              "DELETE FROM hidden WHERE NOT EXISTS(SELECT 1 FROM listed"
-	              " WHERE listed.id=hidden.id AND round=?)",
-	              DB_ARGS(DB_INT(round)));
+	              " WHERE listed.id=hidden.id)",
+	              DB_NONE);
 }
 
 int hidden_drop_left(struct db *db, int64_t round)

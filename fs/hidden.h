@@ -16,7 +16,7 @@ int hidden_put(struct db *db, const char *id, const char *parent_id);
 /* It is gone, or shown now; also if there is no such row. */
 int hidden_delete(struct db *db, const char *id);
 /* Those that a full enumeration did not bring (listed_add(), fs/seen.h). */
-int hidden_prune(struct db *db, int64_t round);
+int hidden_prune(struct db *db);
 
 /* Those that are deleted, or lie elsewhere, by what was noted up to that round
  * (fs/seen.h). */

@@ -26,6 +26,7 @@ struct item {
 	char etag[NODE_ETAG_MAX + 1];    /* "": not told */
 	enum item_kind kind;
 	bool deleted, malware, root;
+	bool keep; /* with deleted: the service may just have lost it */
 	bool has_hash;
 	uint8_t hash[NODE_HASH_SIZE];
 	uint64_t size;    /* bytes there */

@@ -12,6 +12,7 @@
 #include "auth/keyfile.h"
 #include "auth/keystore.h"
 #include "net/buf.h"
+#include "net/crashpoint.h"
 #include "net/log.h"
 
 static int say(char *why, int rc, const char *text)
@@ -62,6 +63,7 @@ int membership_need_identity(struct membership *m, char *why)
 	}
 	age_identity_format(id, text);
 	rc = keystore_put(m->keystore, MEMBERSHIP_IDENTITY, text, strlen(text));
+	CRASH_POINT("identity-kept");
 	sodium_free(text);
 	if (rc < 0) {
 		age_identity_free(id);
@@ -162,6 +164,7 @@ static int remember(struct membership *m, const struct descriptor *d,
 
 	if (!m->pinned || memcmp(pin, &m->pin, sizeof(*pin)) != 0)
 		rc = pin_save(m->keystore, pin);
+	CRASH_POINT("pin-kept");
 	if (rc < 0) {
 		snprintf(why, MEMBERSHIP_WHY,
 		         "what is known of the vault can't be kept (%s): %s",

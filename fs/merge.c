@@ -41,11 +41,24 @@ static bool name_changed_here(const struct merge_in *in)
 	return !in->want_name || strcmp(in->want_name, n->s_name) != 0;
 }
 
+bool merge_moved_here(const struct merge_in *in)
+{
+	return in->n->parent != in->n->s_parent || name_changed_here(in);
+}
+
 static bool name_changed_there(const struct merge_in *in)
 {
 	if (in->by_field)
 		return in->name_there;
 	return strcmp(in->r->name, in->n->s_name) != 0;
+}
+
+/* A temporary name is nobody's wish, and gives way to another one at most: a
+ * node here bears one for good if nothing else was ever heard of it. */
+static bool is_wish(const struct merge_in *in)
+{
+	return !plan_is_aside_name(in->r->name) ||
+	       plan_is_aside_name(in->n->s_name);
 }
 
 unsigned merge_attrs(const struct node *base, const struct node *there,
@@ -78,7 +91,7 @@ unsigned merge_target(const struct merge_in *in)
 	    !in->parent_below)
 		ops |= MERGE_PARENT;
 	if ((name_changed_there(in) || (ops && n->flags & NODE_ALIAS)) &&
-	    !name_changed_here(in) && !plan_is_aside_name(in->r->name))
+	    !name_changed_here(in) && is_wish(in))
 		ops |= MERGE_NAME;
 	return ops;
 }
@@ -96,13 +109,15 @@ static struct merge_out merge_gone(const struct merge_in *in)
 		return say(MERGE_PARK);
 	if (!n->parent)
 		return apply(MERGE_DETACH | MERGE_DIRTY);
+	if (in->r->keep && (node_is_dir(n) || in->whole))
+		return apply(MERGE_DETACH | MERGE_DIRTY);
 	if (node_is_dir(n))
 		return apply(MERGE_TREE);
 	if (in->writers)
 		return say(MERGE_PARK);
 	if (plan_content_differs(n))
 		return apply(MERGE_DETACH | MERGE_DIRTY);
-	if (in->whole && (n->parent != n->s_parent || name_changed_here(in)))
+	if (in->whole && (merge_moved_here(in) || in->above_moved))
 		return apply(MERGE_DETACH | MERGE_DIRTY);
 	return apply(MERGE_DETACH | MERGE_UNLINK);
 }
@@ -117,6 +132,8 @@ static struct merge_out make_room(const struct merge_in *in, unsigned ops)
 	                 (node_on_server(at) && at->s_parent == in->parent &&
 	                  !strcmp(at->s_name, in->r->name));
 
+	if (in->at_errand)
+		return say(MERGE_PARK);
 	if (in->at_writers && !node_on_server(at) && !in->last)
 		return say(MERGE_PARK);
 	if (node_on_server(at) && !in->last)
@@ -130,10 +147,18 @@ static struct merge_out make_room(const struct merge_in *in, unsigned ops)
 	return apply(MERGE_AT_ASIDE | ops);
 }
 
+static bool is_one_with(const struct merge_in *in)
+{
+	const struct node *at = in->at;
+
+	if (node_on_server(at))
+		return false;
+	return (in->r->kind == ITEM_FOLDER && node_is_dir(at)) ||
+	       (in->r->kind == ITEM_FILE && node_is_file(at) && in->at_same);
+}
+
 static struct merge_out merge_new(const struct merge_in *in)
 {
-	const struct item *r = in->r;
-	const struct node *at = in->at;
 	unsigned ops = MERGE_INSERT;
 
 	if (in->hidden) /* left alone, and so is the folder it lies in */
@@ -145,16 +170,13 @@ static struct merge_out merge_new(const struct merge_in *in)
 		return say(MERGE_PARK);
 	if (in->parent_unlinked)
 		ops |= MERGE_RELINK_PARENT;
-	if (!at)
+	if (!in->at)
 		return apply(ops);
-	if (!node_on_server(at)) {
-		if (r->kind == ITEM_FOLDER && node_is_dir(at))
-			return apply(MERGE_ADOPT_AT | MERGE_SYNCED |
-			             MERGE_DIRTY);
-		if (r->kind == ITEM_FILE && node_is_file(at) && in->at_same)
-			return apply(MERGE_ADOPT_AT | MERGE_SYNCED |
-			             MERGE_DIRTY);
-	}
+	if (is_one_with(in)) /* it may become another item under our hands */
+		return in->at_errand || in->at_attempt
+		               ? say(MERGE_PARK)
+		               : apply(MERGE_ADOPT_AT | MERGE_SYNCED |
+		                       MERGE_DIRTY);
 	return make_room(in, ops);
 }
 
@@ -169,6 +191,8 @@ static struct merge_out merge_version(const struct merge_in *in)
 		             (in->parent_unlinked ? MERGE_RELINK_PARENT : 0));
 	if (in->writers)
 		return say(MERGE_PARK);
+	if (in->same)
+		return apply(MERGE_EQUAL | MERGE_SYNCED);
 	if (plan_content_differs(n))
 		return apply(MERGE_SPLIT |
 		             (in->parent_unlinked ? MERGE_RELINK_PARENT : 0));
@@ -185,6 +209,24 @@ static bool tells_nothing_new(const struct merge_in *in)
 	       !merge_content_changed(in);
 }
 
+static bool moved_there(const struct merge_in *in)
+{
+	return !in->hidden && !plan_is_aside_name(in->r->name) &&
+	       (in->parent != in->n->s_parent || name_changed_there(in));
+}
+
+/* Something else than what the service confirmed to us a moment ago: it may be
+ * what was before, under a tag in between that we never heard of. */
+static bool may_be_stale(const struct merge_in *in)
+{
+	if (in->looked)
+		return false;
+	return in->past_tag ||
+	       (in->recent &&
+	        (merge_content_changed(in) || in->parent != in->n->s_parent ||
+	         strcmp(in->r->name, in->n->s_name) != 0));
+}
+
 static bool kind_differs(const struct merge_in *in)
 {
 	if (in->n->flags & NODE_FOREIGN)
@@ -198,13 +240,15 @@ static struct merge_out merge_known(const struct merge_in *in)
 	struct merge_out out = apply(MERGE_SYNCED);
 	unsigned follow;
 
-	if (in->n_attempt || in->ring)
+	if (in->n_attempt)
 		return say(MERGE_PARK);
+	if (in->ring)
+		return say(in->last && !in->looked ? MERGE_LOOK : MERGE_PARK);
 	if (kind_differs(in))
 		return say(in->looked ? MERGE_NOTHING : MERGE_LOOK);
 	if (tells_nothing_new(in))
 		return say(MERGE_NOTHING);
-	if (in->past_tag && !in->looked)
+	if (may_be_stale(in))
 		return say(MERGE_LOOK);
 	if (merge_content_changed(in)) {
 		out = merge_version(in);
@@ -215,8 +259,15 @@ static struct merge_out merge_known(const struct merge_in *in)
 	}
 	if (in->attrs)
 		out.ops |= MERGE_ATTRS;
-	if (!n->parent && !(out.ops & MERGE_RELINK))
-		return apply(MERGE_SYNCED | MERGE_DIRTY);
+	if (!n->parent && !(out.ops & MERGE_RELINK)) {
+		if (!moved_there(in))
+			return apply(MERGE_SYNCED | MERGE_DIRTY);
+		if (!in->looked)
+			return say(MERGE_LOOK);
+		out.ops |= MERGE_RELINK;
+		if (in->parent_unlinked)
+			out.ops |= MERGE_RELINK_PARENT;
+	}
 	follow = merge_target(in);
 	if (follow && in->at) {
 		struct merge_out room = make_room(in, 0);

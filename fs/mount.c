@@ -103,6 +103,16 @@ static void *scan_run(void *arg)
 	return NULL;
 }
 
+static bool has_damage(struct mount *m)
+{
+	bool damaged;
+
+	lock_take(&m->lock, LOCK_LEAF);
+	damaged = m->damaged;
+	lock_drop(&m->lock, LOCK_LEAF);
+	return damaged;
+}
+
 /* A scan that is not through has to start over next time: so the run does not
  * end in order, with everything on the disk all the same. */
 static void end_scan(struct mount *m, pthread_t scan, int status)
@@ -111,6 +121,10 @@ static void end_scan(struct mount *m, pthread_t scan, int status)
 
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += SCAN_LEFT_S;
+	if (has_damage(m)) { /* it comes to nothing, and not at once */
+		pthread_join(scan, NULL);
+		return;
+	}
 	if (pthread_timedjoin_np(scan, NULL, &until) == 0)
 		return;
 	tree_sync(m->nmb.tree);
@@ -127,7 +141,7 @@ static void drain(struct mount *m)
 	if (!engine_is_drained(nmb->engine))
 		log_info("unmounted; uploads go on until all is sent");
 	lock_take(&m->lock, LOCK_LEAF);
-	while (!m->stops) {
+	while (!m->stops && !m->damaged) {
 		bool drained;
 
 		lock_drop(&m->lock, LOCK_LEAF);
@@ -155,7 +169,7 @@ static int exit_of(int rc)
 	}
 }
 
-/* With the state directory locked and signals taken care of. */
+/* One run over one database. */
 static int run_parts(struct mount *m, mount_ready_fn *ready, void *arg,
                      char *why, size_t why_size)
 {
@@ -177,6 +191,78 @@ static int run_parts(struct mount *m, mount_ready_fn *ready, void *arg,
 	if (scanning)
 		end_scan(m, scan, status);
 	mount_close_parts(m);
+	return status;
+}
+
+#define REBUILD_PAUSE_MS 600000 /* damaged again that soon: it is the disk */
+
+/* The database turned out to be damaged while it was in use: marked, so that
+ * the next run rebuilds it. Not a run that was told to end, or that nobody
+ * sees any more. */
+static bool may_start_over(struct mount *m)
+{
+	int64_t now = clock_mono_ms();
+	bool may;
+
+	lock_take(&m->lock, LOCK_LEAF);
+	may = m->damaged && !m->stops && !m->unmounted;
+	lock_drop(&m->lock, LOCK_LEAF);
+	if (may && m->rebuilt_ms && now - m->rebuilt_ms < REBUILD_PAUSE_MS) {
+		log_error("state.db is damaged again: is the disk failing?");
+		may = false;
+	}
+	m->rebuilt_ms = now;
+	return may;
+}
+
+/* All parts are closed. */
+static void forget_parts(struct mount *m)
+{
+	struct nmb *nmb = &m->nmb;
+
+	nmb->events = NULL;
+	nmb->work = NULL;
+	nmb->session = NULL;
+	nmb->codec = NULL;
+	nmb->store = NULL;
+	nmb->contents = NULL;
+	nmb->space = NULL;
+	nmb->notify = NULL;
+	nmb->park = NULL;
+	nmb->tree = NULL;
+	nmb->fetch = NULL;
+	nmb->ahead = NULL;
+	nmb->engine = NULL;
+	nmb->watch = NULL;
+	nmb->control = NULL;
+	nmb->report = NULL;
+	nmb->fuse = NULL;
+	nmb->files = NULL;
+	m->syncer = NULL;
+	m->damaged = m->loop_ended = m->unmounted = m->clean = false;
+}
+
+/* With the state directory locked and signals taken care of. */
+static int run_until_ended(struct mount *m, mount_ready_fn *ready, void *arg,
+                           char *why, size_t why_size)
+{
+	int status = run_parts(m, ready, arg, why, why_size);
+
+	while (may_start_over(m)) {
+		log_error("state.db is damaged: mounting anew, open files are "
+		          "cut off");
+		why[0] = '\0';
+		forget_parts(m);
+		status = run_parts(m, ready, arg, why, why_size);
+	}
+	if (status == EXIT_OK && has_damage(m)) {
+		snprintf(why, why_size,
+		         "%s/state.db is damaged; the next mount rebuilds it "
+		         "from the server",
+		         m->nmb.state_dir);
+		status = EXIT_DAMAGED;
+	}
+	close(m->nmb.lock_fd);
 	return status;
 }
 
@@ -210,7 +296,7 @@ static int run(struct mount *m, mount_ready_fn *ready, void *arg, char *why,
 		close(m->nmb.lock_fd);
 		return EXIT_FAILED;
 	}
-	rc = run_parts(m, ready, arg, why, why_size);
+	rc = run_until_ended(m, ready, arg, why, why_size);
 	pthread_kill(signals, SIGUSR1);
 	pthread_join(signals, NULL);
 	return rc;

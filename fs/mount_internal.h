@@ -17,11 +17,15 @@ struct mount {
 	struct nmb nmb; /* first: nmb->stop() finds us by it */
 	struct store_found found;
 	struct syncer *syncer;
-	bool clean; /* all is settled */
+	bool clean;         /* all is settled */
+	bool unmounted;     /* by somebody else: it was not we who ended */
+	bool is_ready;      /* and it was told */
+	int64_t rebuilt_ms; /* when the database last had to be */
 
 	pthread_mutex_t lock; /* LOCK_LEAF: all below */
 	pthread_cond_t turn;
 	unsigned stops;  /* signals, and `stop` over the socket */
+	bool damaged;    /* the database turned out to be, in use */
 	bool loop_ended; /* unmounted */
 };
 

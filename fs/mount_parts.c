@@ -17,11 +17,16 @@
 #include "fs/content.h"
 #include "fs/control.h"
 #include "fs/engine.h"
+#include "fs/events.h"
 #include "fs/fetch.h"
+#include "fs/hold.h"
 #include "fs/item.h"
+#include "fs/lock.h"
 #include "fs/membership.h"
 #include "fs/notify.h"
 #include "fs/park.h"
+#include "fs/report.h"
+#include "fs/salvage.h"
 #include "fs/session.h"
 #include "fs/space.h"
 #include "fs/syncer.h"
@@ -31,8 +36,7 @@
 #include "net/names.h"
 #include "net/work.h"
 
-#define WORKERS       4
-#define SERVICE_UNITS 40 /* what the service puts in front of a path, 11.1 */
+#define WORKERS 4
 
 /* ---- what parts tell each other ------------------------------------------ */
 
@@ -76,7 +80,13 @@ static void on_engine_changed(void *arg)
 	struct nmb *nmb = arg;
 
 	space_changed(nmb->space);
-	control_changed(nmb->control);
+}
+
+static void on_graph_changed(void *arg)
+{
+	struct nmb *nmb = arg;
+
+	events_touch(nmb->events);
 }
 
 /* The engine wants a file whole before it sends it. */
@@ -149,14 +159,11 @@ static int on_room(void *arg, uint64_t bytes)
 	return space_take(nmb->space, bytes);
 }
 
-static bool on_drains(void *arg)
+static bool on_drains(void *arg, uint64_t *out_sent)
 {
 	struct nmb *nmb = arg;
-	struct engine_status s;
 
-	engine_get_status(nmb->engine, &s);
-	return s.state == ENGINE_SYNCING && s.pending_nodes > s.blocked &&
-	       s.quota_remaining != 0;
+	return engine_drains(nmb->engine, out_sent);
 }
 
 /* Is that file the descriptor of a vault in our folder? In a plain folder its
@@ -264,6 +271,16 @@ static int open_codec(struct mount *m, char *why, size_t size)
 	return codec_plain_new(strcmp(type, "personal") != 0, &m->nmb.codec);
 }
 
+static void on_damage(void *arg)
+{
+	struct mount *m = arg;
+
+	lock_take(&m->lock, LOCK_LEAF);
+	m->damaged = true;
+	pthread_cond_broadcast(&m->turn);
+	lock_drop(&m->lock, LOCK_LEAF);
+}
+
 static int open_store(struct mount *m, char *why, size_t size)
 {
 	struct nmb *nmb = &m->nmb;
@@ -280,6 +297,7 @@ static int open_store(struct mount *m, char *why, size_t size)
 		         nmb->state_dir, strerror(-rc));
 		return rc;
 	}
+	store_on_damage(nmb->store, on_damage, m);
 	rc = contents_new(nmb->state_dir, nmb->store, &nmb->contents);
 	if (rc == 0)
 		contents_set_untidy(nmb->contents, on_unsynced, m);
@@ -296,6 +314,33 @@ static int open_store(struct mount *m, char *why, size_t size)
 	return rc;
 }
 
+/* Content gets the names it had, then the database leaves. The mark that is
+ * made first lets a start that dies here be repeated. */
+static int set_store_aside(struct mount *m, char *why, size_t size)
+{
+	const char *dir = m->nmb.state_dir;
+	char stamp[STORE_STAMP_SIZE];
+	struct salvage found;
+	int rc = store_mark_damaged(dir, stamp);
+
+	if (rc == 0)
+		rc = salvage_content(dir, stamp, &found);
+	if (rc == 0)
+		rc = store_set_aside(dir);
+	if (rc < 0) {
+		snprintf(why, size,
+		         "%s/state.db is damaged and can't be set "
+		         "aside: %s",
+		         dir, strerror(-rc));
+		return rc;
+	}
+	log_error("state.db was damaged action=rebuild dir=\"%s\" unsent=%u "
+	          "cached=%u unnamed=%u: what was not sent yet is in its "
+	          "quarantine/%s-unsent",
+	          dir, found.unsent, found.cached, found.unnamed, stamp);
+	return 0;
+}
+
 /* A damaged database is rebuilt from the server; it and all content that only
  * it knew are set aside, for a person to look at. */
 static int open_or_rebuild_store(struct mount *m, char *why, size_t size)
@@ -305,21 +350,14 @@ static int open_or_rebuild_store(struct mount *m, char *why, size_t size)
 
 	if (rc != -EUCLEAN)
 		return rc;
-	log_error("state.db is damaged action=rebuild dir=\"%s\": what was not "
-	          "sent yet is in its quarantine/",
-	          nmb->state_dir);
 	contents_free(nmb->contents);
 	nmb->contents = NULL;
 	store_close(nmb->store, false);
 	nmb->store = NULL;
-	rc = store_set_aside(nmb->state_dir);
-	if (rc < 0) {
-		snprintf(why, size,
-		         "%s/state.db is damaged and can't be set "
-		         "aside: %s",
-		         nmb->state_dir, strerror(-rc));
+	m->damaged = false; /* nobody else is here yet */
+	rc = set_store_aside(m, why, size);
+	if (rc < 0)
 		return rc;
-	}
 	why[0] = '\0';
 	return open_store(m, why, size);
 }
@@ -348,6 +386,7 @@ static int open_tree(struct mount *m)
 		.contents = nmb->contents,
 		.codec = nmb->codec,
 		.read_only = nmb->read_only,
+		.append_only = config_bool(nmb->config, CONFIG_APPEND_ONLY),
 		.uid = getuid(),
 		.gid = getgid(),
 		.events = { .arg = m,
@@ -356,9 +395,8 @@ static int open_tree(struct mount *m)
 		            .unsynced = on_unsynced,
 		            .stale_entry = on_stale_entry,
 		            .stale_attr = on_stale_attr },
-		.path_units = SERVICE_UNITS +
-		              (unsigned)names_utf16_len(
-				      config_text(nmb->config, CONFIG_FOLDER)),
+		.path_units = (unsigned)names_utf16_len(
+			config_text(nmb->config, CONFIG_FOLDER)),
 	};
 
 	return tree_new(&opt, &nmb->tree);
@@ -400,7 +438,9 @@ static int open_engine(struct mount *m)
 {
 	struct nmb *nmb = &m->nmb;
 	const struct config *c = nmb->config;
+	struct hold_limits hold;
 	struct engine_options opt = {
+		.hold = &hold,
 		.store = nmb->store,
 		.tree = nmb->tree,
 		.contents = nmb->contents,
@@ -414,16 +454,20 @@ static int open_engine(struct mount *m)
 			(int64_t)config_number(c, CONFIG_MAX_DIRTY_AGE),
 		.poll_interval_ms =
 			(int64_t)config_number(c, CONFIG_POLL_INTERVAL),
+		.reconcile_interval_ms =
+			(int64_t)config_number(c, CONFIG_RECONCILE_INTERVAL),
 		.read_only = nmb->read_only,
 		.begins_closed = nmb->membership != NULL,
 		.watched_name = VAULT_STORE_FILE,
 		.watched = on_descriptor,
 		.rolled_back = m->found.rolled_back,
 		.hydrate = on_hydrate,
+		.events = nmb->events,
 		.changed = on_engine_changed,
 		.arg = nmb,
 	};
 
+	hold_parse(config_text(c, CONFIG_HOLD_AFTER), &hold);
 	return engine_new(&opt, &nmb->engine);
 }
 
@@ -444,11 +488,15 @@ static int start_parts(struct mount *m)
 {
 	int rc;
 
+	graph_on_change(m->nmb.session->graph, on_graph_changed, &m->nmb);
+
 	syncer_start(m->syncer, m->nmb.tree);
 	rc = engine_start(m->nmb.engine);
 	if (rc == 0)
 		rc = start_watch(&m->nmb);
-	return rc < 0 ? rc : control_start(m->nmb.control);
+	if (rc == 0)
+		rc = control_start(m->nmb.control);
+	return rc < 0 ? rc : report_start(m->nmb.report);
 }
 
 int mount_open_parts(struct mount *m, char *why, size_t size)
@@ -456,6 +504,8 @@ int mount_open_parts(struct mount *m, char *why, size_t size)
 	struct nmb *nmb = &m->nmb;
 	int rc = work_new("nmb-work", WORKERS, &nmb->work);
 
+	if (rc == 0)
+		rc = events_new(&nmb->events);
 	if (rc == 0)
 		rc = session_open(nmb->config, nmb->keystore, SESSION_ANY,
 		                  &nmb->session, why, size);
@@ -483,6 +533,8 @@ int mount_open_parts(struct mount *m, char *why, size_t size)
 	if (rc == 0)
 		rc = control_new(nmb, &nmb->control);
 	if (rc == 0)
+		rc = report_new(nmb, &nmb->report);
+	if (rc == 0)
 		rc = start_parts(m);
 	if (rc < 0 && !why[0])
 		snprintf(why, size, "start: %s", strerror(-rc));
@@ -494,6 +546,7 @@ void mount_close_parts(struct mount *m)
 	struct nmb *nmb = &m->nmb;
 
 	/* All are stopped before the first is freed: they call each other. */
+	report_stop(nmb->report);
 	control_stop(nmb->control);
 	if (nmb->park)
 		park_end(nmb->park, -EIO);
@@ -508,7 +561,6 @@ void mount_close_parts(struct mount *m)
 		m->clean = false;
 	/* Jobs may still hold references into what goes next. */
 	work_free(nmb->work);
-	control_free(nmb->control);
 	engine_free(nmb->engine);
 	ahead_free(nmb->ahead);
 	fetch_free(nmb->fetch);
@@ -525,6 +577,7 @@ void mount_close_parts(struct mount *m)
 	store_close(nmb->store, m->clean);
 	codec_free(nmb->codec);
 	session_close(nmb->session);
-	if (nmb->lock_fd >= 0)
-		close(nmb->lock_fd);
+	control_free(nmb->control); /* the network woke it to the end */
+	report_free(nmb->report);
+	events_free(nmb->events);
 }

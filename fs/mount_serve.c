@@ -114,8 +114,9 @@ static void end_loop(struct mount *m, pthread_t loop)
 static void wait_for_end(struct mount *m)
 {
 	lock_take(&m->lock, LOCK_LEAF);
-	while (!m->loop_ended && !m->stops)
+	while (!m->loop_ended && !m->stops && !m->damaged)
 		lock_wait(&m->turn, &m->lock);
+	m->unmounted = m->loop_ended;
 	lock_drop(&m->lock, LOCK_LEAF);
 }
 
@@ -129,7 +130,9 @@ static int run_loop(struct mount *m, mount_ready_fn *ready, void *arg)
 		return rc;
 	rc = -pthread_create(&loop, NULL, loop_run, m);
 	if (rc == 0) {
-		ready(arg);
+		if (!m->is_ready)
+			ready(arg);
+		m->is_ready = true;
 		wait_for_end(m);
 		/* While the loop still answers: a notification may wait for a
 		 * request, and a parked one for nothing that will come. */

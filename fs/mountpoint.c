@@ -14,8 +14,6 @@
 
 #include "net/log.h"
 
-extern char **environ;
-
 /* What a person would type; works without root. */
 static int run_fusermount(const char *path, int lazy)
 {

@@ -15,6 +15,7 @@ struct config;
 struct contents;
 struct control;
 struct engine;
+struct events;
 struct fetch;
 struct file;
 struct fuse_session;
@@ -22,6 +23,7 @@ struct keystore;
 struct membership;
 struct notify;
 struct park;
+struct report;
 struct session;
 struct space;
 struct store;
@@ -36,6 +38,7 @@ struct nmb {
 	char mountpoint[4096]; /* absolute */
 	int lock_fd;           /* state_dir/lock */
 
+	struct events *events;         /* what happens, for who wants to know */
 	struct work *work;             /* ciphers, disk, parked requests */
 	struct session *session;       /* http, tokens, graph (fs/session.h) */
 	struct membership *membership; /* lent, too; NULL: a plain folder */
@@ -51,6 +54,7 @@ struct nmb {
 	struct engine *engine;
 	struct vault_watch *watch; /* of a vault's descriptor */
 	struct control *control;   /* the socket */
+	struct report *report;     /* desktop, numbers; NULL: not asked for */
 	struct fuse_session *fuse;
 	pthread_mutex_t files_lock; /* LOCK_LEAF */
 	struct file *files;         /* open ones (fs/ops_internal.h) */

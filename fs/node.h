@@ -42,7 +42,8 @@ enum node_flag {
 	NODE_MALWARE = 1 << 4,  /* the service refuses its content */
 	NODE_HASHED = 1 << 5,   /* s_hash is set */
 	NODE_ASIDE = 1 << 6,    /* s_name is a temporary name of ours */
-	NODE_HELD = 1 << 7,     /* its change waits for `approve` */
+	NODE_APPROVED = 1 << 7, /* a person let its delete or overwrite go
+	                         * (fs/hold.h); until that is done */
 	NODE_FRESH = 1 << 8,    /* local content replaced the former one whole
 	                         * and no writer has finished it yet */
 };

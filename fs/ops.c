@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "fs/codec.h"
 #include "fs/engine.h"
 #include "fs/ops_internal.h"
 #include "fs/space.h"
@@ -72,7 +73,7 @@ static void reply_attr(fuse_req_t req, int rc, const struct stat *st)
 	if (rc < 0)
 		reply_error(req, rc);
 	else
-		fuse_reply_attr(req, st, nmb->attr_timeout_s);
+		fuse_reply_attr(req, st, ops_attr_timeout(nmb, st));
 }
 
 /* Valid replies: attr, err. */
@@ -128,8 +129,11 @@ static bool run_setattr(struct call *c)
 	struct stat st;
 	int rc = 0;
 
-	if (what & TREE_SET_SIZE && c->st.st_size)
-		rc = space_admit(c->nmb->space);
+	if (what & TREE_SET_SIZE &&
+	    codec_is_too_big(c->nmb->codec, (uint64_t)c->st.st_size))
+		rc = -EFBIG;
+	else if (what & TREE_SET_SIZE && c->st.st_size)
+		rc = ops_admit(c);
 	if (rc == -EAGAIN)
 		return ops_wait_room(c);
 	if (rc == 0)

@@ -27,13 +27,22 @@ bool ops_answer(struct call *c, int rc)
 	return false;
 }
 
+double ops_attr_timeout(const struct nmb *nmb, const struct stat *st)
+{
+	struct tree_use use = { 0 };
+
+	if (S_ISREG(st->st_mode))
+		tree_get_use(nmb->tree, st->st_ino, &use);
+	return use.writers ? 0 : nmb->attr_timeout_s;
+}
+
 struct fuse_entry_param ops_entry_param(const struct nmb *nmb,
                                         const struct tree_entry *e)
 {
 	return (struct fuse_entry_param){
 		.ino = e->nodeid,
 		.attr = e->st,
-		.attr_timeout = nmb->attr_timeout_s,
+		.attr_timeout = ops_attr_timeout(nmb, &e->st),
 		.entry_timeout = nmb->entry_timeout_s,
 	};
 }
@@ -97,6 +106,7 @@ static void resume(void *arg, int rc)
 	struct call *c = arg;
 
 	if (rc == 0) {
+		c->admitted |= c->asked;
 		ops_start(c);
 		return;
 	}
@@ -152,18 +162,24 @@ bool ops_wait_list(struct call *c, uint64_t ino)
 	return started(c, p, rc);
 }
 
+int ops_admit(struct call *c)
+{
+	return c->admitted ? 0 : space_admit(c->nmb->space);
+}
+
+/* The deadline begins anew with all that is sent: space_wait() counts it. */
 bool ops_wait_room(struct call *c)
 {
-	int64_t left = time_left(c, -ENOSPC);
 	struct nmb *nmb = c->nmb;
 	struct parked *p;
-	int rc = left > 0 ? 0 : -ENOSPC;
+	int rc;
 
-	if (rc == 0)
-		rc = park_add(nmb->park, c->req, resume, c, &p);
+	c->asked = true;
+	c->timeout_rc = -ENOSPC;
+	rc = park_add(nmb->park, c->req, resume, c, &p);
 	if (rc < 0)
 		return ops_answer(c, rc);
-	rc = space_wait(nmb->space, left, park_wake, p);
+	rc = space_wait(nmb->space, nmb->deadline_ms, park_wake, p);
 	return started(c, p, rc);
 }
 

@@ -39,9 +39,27 @@ static void link_file(struct nmb *nmb, struct file *f)
 	lock_drop(&nmb->files_lock, LOCK_LEAF);
 }
 
-static void unlink_file(struct nmb *nmb, struct file *f)
+static struct file *find_other(const struct nmb *nmb, const struct file *f)
 {
+	struct file *other = nmb->files;
+
+	while (other && (other == f || other->ino != f->ino))
+		other = other->next;
+	return other;
+}
+
+/* True: the kernel has not seen that it was written, and nobody else who has
+ * it open will come by here. */
+static bool unlink_file(struct nmb *nmb, struct file *f)
+{
+	struct file *heir;
+	bool unseen;
+
 	lock_take(&nmb->files_lock, LOCK_LEAF);
+	unseen = atomic_load(&f->unseen);
+	heir = unseen ? find_other(nmb, f) : NULL;
+	if (heir)
+		atomic_store(&heir->unseen, true);
 	if (f->prev)
 		f->prev->next = f->next;
 	else
@@ -49,6 +67,7 @@ static void unlink_file(struct nmb *nmb, struct file *f)
 	if (f->next)
 		f->next->prev = f->prev;
 	lock_drop(&nmb->files_lock, LOCK_LEAF);
+	return unseen && !heir;
 }
 
 static int set_up(struct call *c, struct handle *h)
@@ -60,24 +79,28 @@ static int set_up(struct call *c, struct handle *h)
 		return -ENOMEM;
 	}
 	f->handle = h;
+	f->ino = handle_ino(h);
 	link_file(c->nmb, f);
 	c->fi.fh = (uint64_t)(uintptr_t)f;
 	/* Other bytes get another nodeid: what is cached for this one holds. */
 	c->fi.keep_cache = 1;
 	if (handle_can_write(h))
-		c->fi.direct_io = space_is_tight(c->nmb->space);
+		c->fi.direct_io = f->direct = space_is_tight(c->nmb->space);
 	hydrate(c->nmb, h);
 	return 0;
 }
 
-static void tear_down(struct nmb *nmb, struct file *f)
+static bool tear_down(struct nmb *nmb, struct file *f)
 {
-	unlink_file(nmb, f);
+	bool unseen;
+
 	tree_release(nmb->tree, f->handle);
+	unseen = unlink_file(nmb, f);
 	/* The kernel has ordered this after the last read; the load says so to
 	 * checkers that don't see the kernel. */
 	atomic_load(&f->next_off);
 	free(f);
+	return unseen;
 }
 
 void ops_close_all(struct nmb *nmb)
@@ -113,14 +136,38 @@ static bool wait_for_proof(struct call *c, struct handle *h,
 	return waits;
 }
 
+/* With O_TRUNC the kernel leaves it to us: who changes a program without being
+ * root takes its set-ID bits away. */
+static int drop_set_ids(struct call *c)
+{
+	const struct fuse_ctx *who = fuse_req_ctx(c->req);
+	struct stat st;
+	mode_t drop = S_ISUID;
+	int rc;
+
+	if (!(c->fi.flags & O_TRUNC) || !wants_write(&c->fi) || !who->uid)
+		return 0;
+	rc = tree_get_attr(c->nmb->tree, c->ino, &st);
+	if (rc < 0)
+		return rc;
+	if (st.st_mode & S_IXGRP)
+		drop |= S_ISGID;
+	if (!(st.st_mode & drop))
+		return 0;
+	st.st_mode &= ~drop;
+	return tree_set_attr(c->nmb->tree, c->ino, &st, TREE_SET_MODE, &st);
+}
+
 static bool run_open(struct call *c)
 {
 	struct content *content;
 	struct handle *h;
-	int rc = wants_write(&c->fi) ? space_admit(c->nmb->space) : 0;
+	int rc = wants_write(&c->fi) ? ops_admit(c) : 0;
 
 	if (rc == -EAGAIN)
 		return ops_wait_room(c);
+	if (rc == 0)
+		rc = drop_set_ids(c);
 	if (rc == 0)
 		rc = tree_open(c->nmb->tree, c->ino, c->fi.flags, &h);
 	if (rc == 0 && is_claim(c, h, &content))
@@ -146,7 +193,7 @@ static bool run_create(struct call *c)
 	struct fuse_entry_param p;
 	struct tree_entry e;
 	struct handle *h;
-	int rc = space_admit(c->nmb->space);
+	int rc = ops_admit(c);
 
 	if (rc == -EAGAIN)
 		return ops_wait_room(c);
@@ -188,13 +235,30 @@ void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	reply_error(req, tree_flush(nmb->tree, file_of(fi)->handle));
 }
 
+/* Past its pages the kernel does not see that a file changes, and believes the
+ * times that it knows: the node is shown anew. */
+static void renew_times(struct nmb *nmb, uint64_t ino)
+{
+	struct tree_edit *e;
+	struct db *db;
+
+	if (tree_edit_begin(nmb->tree, &e, &db) < 0)
+		return;
+	tree_edit_renew(e, ino);
+	tree_edit_end(e, 0);
+}
+
 /* Valid replies: err. */
 void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct nmb *nmb = fuse_req_userdata(req);
+	struct file *f = file_of(fi);
+	uint64_t real_ino = f->ino;
 
 	(void)ino;
-	tear_down(nmb, file_of(fi));
+	if (tear_down(nmb, f))
+		renew_times(nmb, real_ino);
+	space_check(nmb->space);
 	reply_error(req, 0);
 }
 

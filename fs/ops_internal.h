@@ -20,9 +20,10 @@ struct call {
 	struct nmb *nmb;
 	fuse_req_t req;
 	call_run_fn *run;
-	int64_t deadline_ms; /* clock_mono_ms(); 0 until it first waits */
-	int timeout_rc;      /* what a wait that took too long ends with */
-	bool missed;         /* a read that had to wait for the network */
+	int64_t deadline_ms;  /* clock_mono_ms(); 0 until it first waits */
+	int timeout_rc;       /* what a wait that took too long ends with */
+	bool missed;          /* a read that had to wait for the network */
+	bool asked, admitted; /* waits for room, was let in (ops_admit()) */
 
 	fuse_ino_t ino, ino2;
 	char *name, *name2;
@@ -39,7 +40,10 @@ struct call {
 struct file {
 	struct file *prev, *next; /* nmb->files */
 	struct handle *handle;
+	uint64_t ino;
 	atomic_uint_fast64_t next_off; /* where a sequential read goes on */
+	bool direct;                   /* opened past the kernel's pages */
+	atomic_bool unseen;            /* and written so */
 };
 
 static inline struct file *file_of(const struct fuse_file_info *fi)
@@ -60,6 +64,9 @@ void ops_free(struct call *c);
 /* Runs again at once, on a worker, where it may block on the kernel. */
 bool ops_on_worker(struct call *c);
 bool ops_wait_list(struct call *c, uint64_t ino);
+/* May it start to write? 0; -EAGAIN: ops_wait_room(); -ENOSPC. Who waited may.
+ */
+int ops_admit(struct call *c);
 bool ops_wait_room(struct call *c);
 struct content;
 bool ops_wait_chunk(struct call *c, struct content *content, uint64_t off,
@@ -71,6 +78,10 @@ bool ops_answer_entry(struct call *c, const struct tree_entry *e);
 
 /* The only caller of fuse_reply_err(). rc 0 or -Exxx. */
 void reply_error(fuse_req_t req, int rc);
+
+/* How long the kernel may believe it, in seconds: not at all while somebody
+ * writes, since st_blocks follows when the bytes have come. */
+double ops_attr_timeout(const struct nmb *nmb, const struct stat *st);
 
 struct fuse_entry_param ops_entry_param(const struct nmb *nmb,
                                         const struct tree_entry *e);

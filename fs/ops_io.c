@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include "fs/ahead.h"
+#include "fs/codec.h"
 #include "fs/content.h"
+#include "fs/fetch.h"
 #include "fs/lock.h"
 #include "fs/space.h"
 
@@ -44,11 +46,12 @@ static bool reply_span(struct call *c, const struct content_span *span)
 static bool run_read(struct call *c)
 {
 	struct file *f = file_of(&c->fi);
+	struct nmb *nmb = c->nmb;
 	uint64_t off = (uint64_t)c->off;
 	bool sequential = atomic_load(&f->next_off) == off, parked;
 	struct content_span span;
 	struct content *content;
-	int rc = tree_handle_content(c->nmb->tree, f->handle, &content);
+	int rc = tree_handle_content(nmb->tree, f->handle, &content);
 
 	if (rc < 0)
 		return ops_answer(c, rc);
@@ -57,7 +60,7 @@ static bool run_read(struct call *c)
 		rc = check_full(c, f->handle, &span);
 	if (!off && !c->missed && (rc == 0 || rc == -EAGAIN)) {
 		c->missed = rc == -EAGAIN;
-		ahead_note(c->nmb->ahead, content_ino(content), c->missed);
+		ahead_note(nmb->ahead, content_ino(content), c->missed);
 	}
 	if (rc == -EAGAIN) {
 		parked = ops_wait_chunk(c, content, off, c->size, sequential);
@@ -66,6 +69,9 @@ static bool run_read(struct call *c)
 	} else {
 		atomic_store(&f->next_off, off + span.len);
 		parked = reply_span(c, &span);
+		if (span.partial && sequential)
+			fetch_read_on(nmb->fetch, content_cid(content), off,
+			              span.len);
 	}
 	content_put(content);
 	return parked;
@@ -114,7 +120,10 @@ void op_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *bufv,
 	struct handle *h = file_of(fi)->handle;
 	struct content *c;
 	ssize_t n;
-	int rc = space_take(nmb->space, fuse_buf_size(bufv));
+	size_t len = fuse_buf_size(bufv);
+	int rc = codec_is_too_big(nmb->codec, (uint64_t)off + len)
+	                 ? -EFBIG
+	                 : space_take(nmb->space, len);
 
 	(void)ino;
 	if (rc == 0)
@@ -124,8 +133,11 @@ void op_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *bufv,
 		return;
 	}
 	n = put_bytes(c, bufv, off);
-	if (n >= 0)
+	if (n >= 0) {
+		if (file_of(fi)->direct)
+			atomic_store(&file_of(fi)->unseen, true);
 		tree_wrote(nmb->tree, h, c, fi->writepage);
+	}
 	content_put(c);
 	lock_assert_none();
 	if (n < 0)
@@ -139,10 +151,11 @@ static bool run_fallocate(struct call *c)
 	struct handle *h = file_of(&c->fi)->handle;
 	struct nmb *nmb = c->nmb;
 	struct content *content;
+	uint64_t end = (uint64_t)c->off + (uint64_t)c->off2;
 	int rc = 0;
 
 	if (!(c->flags & FALLOC_FL_PUNCH_HOLE))
-		rc = space_admit(nmb->space);
+		rc = codec_is_too_big(nmb->codec, end) ? -EFBIG : ops_admit(c);
 	if (rc == -EAGAIN)
 		return ops_wait_room(c);
 	if (rc == 0 && !(c->flags & FALLOC_FL_PUNCH_HOLE))
@@ -251,6 +264,9 @@ static bool run_copy(struct call *c)
 	if (rc < 0)
 		return ops_answer(c, rc);
 	rc = content_read(from, (uint64_t)c->off, c->size, &span);
+	if (rc == 0 &&
+	    codec_is_too_big(nmb->codec, (uint64_t)c->off2 + span.len))
+		rc = -EFBIG;
 	if (rc == 0)
 		rc = space_take(nmb->space, span.len);
 	if (rc == 0)

@@ -18,7 +18,9 @@
  *	user.nmbackupfs.hash    quickXorHash of what the service has, base64
  *	user.nmbackupfs.error   why it is blocked
  *
- * Read-only; other names don't exist. */
+ * Read-only, and only for who asks by name; other names don't exist. Those that
+ * are not for users (ACLs, labels) are not supported, which `ls -l` asks once,
+ * and not for each file. */
 
 #define VALUE_MAX 512
 
@@ -133,7 +135,10 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 		if (!strcmp(name, attrs[i].name))
 			a = &attrs[i];
 	}
-	rc = a ? tree_get_node(nmb->tree, ino, &n) : -ENODATA;
+	if (a)
+		rc = tree_get_node(nmb->tree, ino, &n);
+	else
+		rc = strncmp(name, "user.", 5) ? -EOPNOTSUPP : -ENODATA;
 	if (rc == 0)
 		rc = a->get(nmb, &n, value);
 	if (rc < 0)
@@ -142,23 +147,11 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 		reply_value(req, value, strlen(value), size);
 }
 
-/* Valid replies: buf, data, xattr, err. */
+/* None is listed: what copies attributes along (rsync -X, cp -a) would take
+ * them for the file's own, and fail where it may not set or remove them.
+ * Valid replies: buf, data, xattr, err. */
 void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
-	struct nmb *nmb = fuse_req_userdata(req);
-	char names[NATTRS * 64], value[VALUE_MAX];
-	size_t len = 0;
-	struct node n;
-	int rc = tree_get_node(nmb->tree, ino, &n);
-
-	for (size_t i = 0; i < NATTRS && rc == 0; i++) {
-		if (attrs[i].get(nmb, &n, value) < 0)
-			continue;
-		strcpy(names + len, attrs[i].name);
-		len += strlen(attrs[i].name) + 1;
-	}
-	if (rc < 0)
-		reply_error(req, rc);
-	else
-		reply_value(req, names, len, size);
+	(void)ino;
+	reply_value(req, "", 0, size);
 }

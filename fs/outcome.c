@@ -9,6 +9,7 @@
 #include "fs/cfile.h"
 #include "fs/content.h"
 #include "fs/db.h"
+#include "fs/errand.h"
 #include "fs/ledger.h"
 #include "fs/naming.h"
 #include "fs/remote.h"
@@ -63,7 +64,8 @@ int outcome_clean(const struct outcome *o, struct plan_view *v)
 		return rc == -ENOENT ? 1 : rc;
 	same = node_same(x.n, &v->n);
 	if (same)
-		rc = node_set_flags(x.db, ino, 0, NODE_DIRTY | NODE_ASIDE);
+		rc = node_set_flags(x.db, ino, 0,
+		                    NODE_DIRTY | NODE_ASIDE | NODE_APPROVED);
 	if (rc == 0 && same)
 		rc = node_set_blocked(x.db, ino, 0, NULL);
 	rc = end(&x, rc);
@@ -163,6 +165,8 @@ int outcome_made(const struct outcome *o, uint64_t ino, uint64_t parent,
 	rc = node_update(x.db, x.n);
 	if (rc == 0)
 		rc = note_in_ledger(x.db, LEDGER_CREATED, x.n, it);
+	if (rc == 0)
+		rc = errand_delete(x.db, ino);
 	told_note(o->told, it->id);
 	return end(&x, rc);
 }
@@ -204,6 +208,7 @@ static int note_sender(const struct sent *s, struct db *db, struct node *n,
 	                  create ? folder_of(db, it, a->parent) : n->s_parent);
 	n->s_gen = a->gen;
 	n->s_len = a->plain_size;
+	n->flags &= ~(uint32_t)NODE_APPROVED; /* what comes next is not */
 	if (!n->cid && node_is_file(n)) {
 		/* Nothing is here: what is there is what it has. */
 		n->gen = n->s_gen;
@@ -345,6 +350,8 @@ int outcome_moved(const struct outcome *o, uint64_t ino, uint64_t parent,
 	rc = node_update(x.db, x.n);
 	if (rc == 0)
 		rc = note_in_ledger(x.db, LEDGER_MOVED, x.n, it);
+	if (rc == 0)
+		rc = errand_delete(x.db, ino);
 	told_note(o->told, it->id);
 	return end(&x, rc);
 }
@@ -427,12 +434,15 @@ int outcome_adopted(const struct outcome *o, uint64_t ino, uint64_t from)
 		n->s_mtime = t->s_mtime;
 		n->s_created = t->s_created;
 		n->s_gen = 0; /* holds nothing of this node yet */
-		n->flags |= NODE_DIRTY | (t->flags & NODE_HASHED);
+		n->flags |=
+			NODE_DIRTY | (t->flags & (NODE_HASHED | NODE_APPROVED));
 		remote_clear_synced(t);
 		t->flags |= NODE_DIRTY;
 		rc = node_update(x.db, t); /* first: ids are unique */
 		if (rc == 0)
 			rc = node_update(x.db, n);
+		if (rc == 0)
+			rc = errand_hand_over(x.db, from, ino);
 		tree_edit_dirty(x.e, from);
 	}
 	free(t);

@@ -66,7 +66,9 @@ static struct plan_out plan_attempt(const struct plan_in *in)
 {
 	if (in->attempt.running && in->n->parent)
 		return say(PLAN_WAIT_JOB);
-	return say(attempt_is_wanted(in) ? PLAN_RESUME : PLAN_ABANDON);
+	if (!attempt_is_wanted(in))
+		return say(PLAN_ABANDON);
+	return say(in->held && !in->attempt.create ? PLAN_HOLD : PLAN_RESUME);
 }
 
 /* ---- unlinked here ------------------------------------------------------- */
@@ -78,7 +80,8 @@ static struct plan_out plan_unlinked(const struct plan_in *in)
 	if (!node_on_server(n))
 		return say(PLAN_FORGET);
 	if (in->s_parent_unlinked)
-		return wait_node(in->s_parent_unlinked);
+		return in->held ? say(PLAN_HOLD)
+		                : wait_node(in->s_parent_unlinked);
 	if (in->kept_child && in->ring && !(n->flags & NODE_ASIDE))
 		return say(PLAN_ASIDE); /* it waits for this name */
 	if (in->kept_child)
@@ -89,6 +92,8 @@ static struct plan_out plan_unlinked(const struct plan_in *in)
 		if (in->wanted.file && node_is_file(n))
 			return wait_node(in->wanted.ino);
 	}
+	if (in->held)
+		return say(PLAN_HOLD);
 	if (node_is_dir(n) && in->round_done <= n->gone_round)
 		return say(PLAN_WAIT_ROUND);
 	return say(PLAN_DELETE);
@@ -165,6 +170,8 @@ static struct plan_out plan_new(const struct plan_in *in)
 
 	if (!in->parent_there)
 		return wait_node(n->parent);
+	if (in->place_held)
+		return say(PLAN_HOLD);
 	if (in->occupant.ino) {
 		if (!in->occupant.linked && in->occupant.file &&
 		    node_is_file(n) && !in->occupant.busy)
@@ -177,6 +184,8 @@ static struct plan_out plan_new(const struct plan_in *in)
 
 static struct plan_out plan_place(const struct plan_in *in)
 {
+	if (in->place_held)
+		return say(PLAN_HOLD);
 	if (in->ring && !(in->n->flags & NODE_ASIDE))
 		return say(PLAN_ASIDE);
 	if (!in->parent_there)
@@ -215,6 +224,9 @@ static struct plan_out plan_known(const struct plan_in *in)
 {
 	bool content = plan_content_differs(in->n);
 
+	/* As a whole: what is taken back goes back to its name, too. */
+	if (content && in->held)
+		return say(PLAN_HOLD);
 	if (plan_place_differs(in->n, in->want_name)) {
 		if (!in->attrs_only)
 			return plan_place(in);
@@ -259,6 +271,7 @@ const char *plan_action_name(enum plan_action a)
 		[PLAN_WAIT_ROUND] = "wait-round",
 		[PLAN_WAIT_WHOLE] = "wait-whole",
 		[PLAN_WAIT_JOB] = "wait-job",
+		[PLAN_HOLD] = "hold",
 		[PLAN_BLOCK] = "block",
 		[PLAN_RESUME] = "resume",
 		[PLAN_ABANDON] = "abandon",

@@ -1,3 +1,4 @@
+/* clang-format off */
 /* fs/plan.h -- the planner: what does one node need next on the server?
  *
  * Pure: local state, synced state, open attempts and what is known of the
@@ -10,17 +11,20 @@
  *
  *	attempt open
  *	  runs in this process                     -> WAIT_JOB
+ *	  it replaces content, and that is held    -> HOLD
  *	  it is for what is still wanted           -> RESUME
  *	  it is not                                -> ABANDON (its outcome is
  *	                                              looked up first)
  *	unlinked here
  *	  not there                                -> FORGET
- *	  its folder there is unlinked here too    -> WAIT_NODE folder
+ *	  its folder there is unlinked here too    -> WAIT_NODE folder (held:
+ *	                                              HOLD)
  *	  holds kept children there
  *	    in a ring of nodes that wait           -> ASIDE
  *	    else                                   -> WAIT_NODE such a child
  *	  a new file here wants its name           -> WAIT_NODE that (it adopts)
  *	  an item of ours wants its name           -> ASIDE
+ *	  held                                     -> HOLD
  *	  a folder, no delta round since           -> WAIT_ROUND
  *	  else                                     -> DELETE
  *	linked, of a kind that stays here          -> CLEAN
@@ -28,17 +32,22 @@
  *	linked, name can't be held there           -> BLOCK
  *	linked, not there
  *	  parent not there                         -> WAIT_NODE parent
+ *	  parent's delete there is held            -> HOLD
  *	  name held by an unlinked file of ours,
  *	  and this is a file                       -> ADOPT it
  *	  name held by another node of ours        -> WAIT_NODE it
  *	  folder                                   -> MKDIR
  *	  file, sendable                           -> CREATE
  *	linked, there
+ *	  content differs, and that is held        -> HOLD
  *	  place differs
+ *	    its or its parent's delete there is held -> HOLD
  *	    in a ring of nodes that wait           -> ASIDE
  *	    new parent not there                   -> WAIT_NODE parent
  *	    new parent lies below it there         -> WAIT_NODE what must go
- *first name held by another node of ours      -> WAIT_NODE it else -> MOVE
+ *	                                              first
+ *	    name held by another node of ours      -> WAIT_NODE it
+ *	    else                                   -> MOVE
  *	    (differs in attributes only: after the content)
  *	  content differs, sendable                -> REPLACE, in a vault after
  *	                                              READ_HEADER if need be
@@ -50,10 +59,11 @@
  * that if its writer fsyncs: then just after an fsync); and all of it is here.
  * While it stays open it is taken once in that time only, however often it is
  * fsynced: each time is a version on the server, of the whole file. While a
- *writer replaces a former version whole (NODE_FRESH) its age does not count,
- *only that nobody wrote for that long, and that there is something: half a dump
- *must not take the place of yesterday's. Threads: any.
- */
+ * writer replaces a former version whole (NODE_FRESH) its age does not count,
+ * only that nobody wrote for that long, and that there is something: half a dump
+ * must not take the place of yesterday's.
+ * Threads: any. */
+/* clang-format on */
 #ifndef NMB_PLAN_H
 #define NMB_PLAN_H
 
@@ -71,6 +81,7 @@ enum plan_action {
 	                  */
 	PLAN_WAIT_WHOLE, /* not before its content is all here: hydrate it */
 	PLAN_WAIT_JOB,   /* its own request is under way */
+	PLAN_HOLD,       /* not before a person decides (fs/hold.h) */
 	PLAN_BLOCK,      /* can't be sent: rc, why */
 	PLAN_RESUME,     /* go on with the open attempt, or look how it ended */
 	PLAN_ABANDON,    /* end the open attempt, look how it ended */
@@ -118,6 +129,9 @@ struct plan_in {
 	bool sets_times; /* a change of mtime alone is sent */
 	bool attrs_only; /* vault: want_name and s_name are one plain name with
 	                  * different attributes */
+	bool place_held; /* what it lies in, or would, was deleted there, and
+	                  * that waits for a person */
+	bool held; /* deletes and overwrites wait, this one is not approved */
 	bool link_missing;  /* vault: a symlink whose target is not here */
 	bool header_wanted; /* vault: nothing is known of the item's versions */
 

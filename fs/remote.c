@@ -8,23 +8,24 @@
 
 #include "fs/db.h"
 #include "fs/hidden.h"
+#include "fs/hold.h"
 #include "fs/naming.h"
 #include "fs/seen.h"
 #include "fs/store.h"
 #include "fs/told.h"
 #include "fs/tree.h"
+#include "net/crashpoint.h"
 #include "net/log.h"
 #include "net/names.h"
 
 #define MAX_TRIES  8  /* a program changes the node while we decide */
 #define SETTLE_IDS 64 /* ids held at a time */
 #define MAX_PASSES 32 /* over what waits for its folder */
-#define HOLD_AT    20 /* design, promise 4: deletes beyond both are held */
-#define HOLD_SHARE 2  /* ...more than one in that many nodes */
 
 int remote_new(const struct remote_options *opt, struct remote **out_r)
 {
 	struct remote *r = calloc(1, sizeof(*r));
+	int rc;
 
 	if (!r)
 		return -ENOMEM;
@@ -34,6 +35,9 @@ int remote_new(const struct remote_options *opt, struct remote **out_r)
 	r->gather = r->rows = opt->gather;
 	r->rows.contents = NULL;
 	r->rows.tree = NULL;
+	r->hold = opt->hold;
+	r->events = opt->events;
+	r->news_tail = &r->news;
 	r->uid = opt->uid;
 	r->gid = opt->gid;
 	r->watched_name = opt->watched ? opt->watched_name : NULL;
@@ -47,6 +51,11 @@ int remote_new(const struct remote_options *opt, struct remote **out_r)
 		remote_free(r);
 		return -ENOMEM;
 	}
+	rc = remote_hold_mark(r);
+	if (rc < 0) {
+		remote_free(r);
+		return rc;
+	}
 	*out_r = r;
 	return 0;
 }
@@ -57,6 +66,7 @@ void remote_free(struct remote *r)
 		return;
 	merge_view_free(r->view);
 	merge_view_free(r->below);
+	free(r->whole.ino);
 	free(r->item);
 	free(r);
 }
@@ -150,16 +160,31 @@ static int try_item(struct remote *r, const struct item *it, bool last,
 	v->in.last = last;
 	v->in.looked = looked;
 	rc = gather_merge(&r->gather, db, it, v);
+	if (rc == 0) {
+		*out = decide(v);
+		if (out->ops & MERGE_TREE || (it->keep && v->in.n))
+			rc = remote_gone_look(r, db, v->n.ino);
+	}
 	store_reader_done(r->store, db);
 	if (rc < 0)
 		return rc;
-	*out = decide(v);
 	log_debug("merge id=%s name=\"%s\" parent=%s verdict=%d ops=%#x "
 	          "last=%d",
 	          it->id, it->name, it->parent_id, (int)out->verdict, out->ops,
 	          last);
 	if (out->verdict != MERGE_APPLY && out->verdict != MERGE_NOTHING)
 		return 0;
+	r->held = false;
+	if (out->ops & (MERGE_UNLINK | MERGE_TREE) && !it->keep) {
+		rc = remote_hold_judge(r, it->id, v->n.ino);
+		r->held = rc == 1;
+	}
+	if (rc < 0)
+		return rc;
+	if (r->held) {
+		out->verdict = MERGE_PARK;
+		return 0;
+	}
 	rc = tree_edit_begin(r->tree, &e, &db);
 	if (rc < 0)
 		return rc;
@@ -172,7 +197,9 @@ static int try_item(struct remote *r, const struct item *it, bool last,
 		rc = note_hidden(r, db, v);
 	if (rc == 0)
 		rc = seen_delete(db, it->id);
-	return tree_edit_end(e, rc);
+	rc = tree_edit_end(e, rc);
+	CRASH_POINT("item-merged");
+	return remote_told(r, rc);
 }
 
 static int merge_item(struct remote *r, const struct item *it, bool last,
@@ -182,7 +209,11 @@ static int merge_item(struct remote *r, const struct item *it, bool last,
 
 	for (int i = 0; i < MAX_TRIES && rc == -EAGAIN; i++)
 		rc = try_item(r, it, last, looked, out);
-	if (rc == -EAGAIN || rc == -EBUSY) { /* busy: later */
+	if (rc == -EEXIST) /* the others shall not wait for it */
+		log_warn("merge id=%s name=\"%s\": its place is taken, asked "
+		         "again later",
+		         it->id, it->name);
+	if (rc == -EAGAIN || rc == -EBUSY || rc == -EEXIST) { /* busy: later */
 		out->verdict = MERGE_PARK;
 		rc = 0;
 	}
@@ -203,6 +234,8 @@ int remote_take_looked(struct remote *r, const struct item *item)
 	if (rc < 0)
 		return rc;
 	rc = seen_put(db, item, r->round + 1);
+	if (rc == 0 && r->held)
+		rc = seen_set_flags(db, item->id, SEEN_HELD);
 	rc = store_end(r->store, rc);
 	return rc < 0 ? rc : -EAGAIN;
 }
@@ -267,7 +300,7 @@ int remote_take_page(struct remote *r, const struct item *items, size_t n,
 	}
 	if (rc == 0 && note)
 		rc = note(arg, db);
-	rc = tree_edit_end(e, rc);
+	rc = remote_told(r, tree_edit_end(e, rc));
 	for (size_t i = 0; i < n && rc == 0 && !asked; i++)
 		told_note(r->told, items[i].id);
 	for (size_t i = 0; r->watched_name && i < n; i++) {
@@ -286,8 +319,7 @@ struct settle {
 	remote_look_fn *look;
 	void *arg;
 	bool progress; /* something was applied in this pass */
-	bool hold;     /* deletes wait for approval */
-	int64_t held;
+	uint32_t skip; /* rows with these flags: SEEN_HELD while that is on */
 	char ids[SETTLE_IDS][NODE_ID_MAX + 1];
 };
 
@@ -327,10 +359,6 @@ static int settle_item(struct settle *s, const struct item *it, int64_t round)
 	 * the mount's don't concern the tree; its end is never a delete. */
 	if (it->root)
 		return forget_seen(r, it->id);
-	if (it->deleted && s->hold) {
-		s->held++;
-		return 0;
-	}
 	rc = merge_item(r, it, s->last && round <= r->round, false, &out);
 	if (rc < 0)
 		return rc;
@@ -343,6 +371,11 @@ static int settle_item(struct settle *s, const struct item *it, int64_t round)
 	case MERGE_ORPHAN:
 		return 0;
 	case MERGE_LOOK:
+		if (r->view->in.ring)
+			log_warn("merge id=%s name=\"%s\": lies in itself, as "
+			         "the "
+			         "feed has it: looked at",
+			         it->id, it->name);
 		return s->look(s->arg, it->id);
 	case MERGE_LOOK_AT: /* one of the two is not there any more */
 		rc = s->look(s->arg, r->view->at.s_id);
@@ -364,7 +397,7 @@ static int settle_pass(struct settle *s, bool deletes)
 		rc = store_reader(s->r->store, &db);
 		if (rc < 0)
 			return rc;
-		n = seen_list(db, after, SETTLE_IDS, s->ids);
+		n = seen_list(db, after, s->skip, SETTLE_IDS, s->ids);
 		store_reader_done(s->r->store, db);
 		for (int i = 0; i < n && rc == 0; i++) {
 			rc = get_seen(s->r, s->ids[i], s->r->item, &round);
@@ -377,44 +410,6 @@ static int settle_pass(struct settle *s, bool deletes)
 			memcpy(after, s->ids[n - 1], sizeof(after));
 	} while (rc == 0 && n == SETTLE_IDS);
 	return n < 0 ? n : rc;
-}
-
-/* Linked nodes that the noted deletes would take, descendants included. */
-static int count_deletes(struct remote *r, int64_t *out_gone, int64_t *out_all)
-{
-	struct db *db;
-	int rc = store_reader(r->store, &db);
-
-	if (rc < 0)
-		return rc;
-	rc = db_query_int(
-		db,
-		"WITH RECURSIVE gone(ino) AS (SELECT ino FROM node JOIN seen ON"
-		" seen.id=node.s_id WHERE seen.deleted AND ino<>1 UNION SELECT"
-		" node.ino"
-		" FROM node JOIN gone ON node.s_parent=gone.ino WHERE"
-		" node.s_id IS NOT NULL) SELECT count(*) FROM gone JOIN node"
-		" USING(ino) WHERE node.parent IS NOT NULL",
-		DB_NONE, 0, out_gone);
-	if (rc == 0)
-		rc = node_count_linked(db, out_all);
-	store_reader_done(r->store, db);
-	return rc;
-}
-
-static int settle_deletes(struct settle *s)
-{
-	int64_t gone, all;
-	int rc = count_deletes(s->r, &gone, &all);
-
-	if (rc < 0)
-		return rc;
-	s->hold = gone > HOLD_AT && gone > all / HOLD_SHARE;
-	if (s->hold)
-		log_warn("delta deletes=%" PRId64 " of=%" PRId64
-		         " action=held nothing was removed here",
-		         gone, all);
-	return settle_pass(s, true);
 }
 
 /* Nobody's child when the round is over: it lies outside our folder. What lies
@@ -445,13 +440,14 @@ static int drop_strangers(struct remote *r)
 	return store_end(r->store, rc);
 }
 
-static bool is_alias_of(const struct remote *r, const struct node *n,
-                        const char *name)
+/* Is it shown by an alias that we gave it? Perhaps of a name that it had
+ * before. The alias of nothing is the mark in each of them. */
+static bool has_our_alias(const struct remote *r, const struct node *n)
 {
-	char alias[NODE_NAME_MAX + 1];
+	char mark[NODE_NAME_MAX + 1];
 
-	naming_alias(r->gather.codec, name, n->s_id, alias);
-	return !strcmp(n->name, alias);
+	naming_alias(r->gather.codec, "", n->s_id, mark);
+	return n->flags & NODE_ALIAS && strstr(n->name, mark);
 }
 
 /* What was shown by an alias because another node had its name gets the name
@@ -468,13 +464,12 @@ static int name_one(struct remote *r, uint64_t ino)
 		rc = node_get(db, ino, n);
 	if (rc == 0)
 		*shown = *n;
-	if (rc == 0 && n->parent && n->flags & NODE_ALIAS &&
+	if (rc == 0 && n->parent && has_our_alias(r, n) &&
 	    r->gather.codec->ops->open_name(r->gather.codec, n->s_name, shown,
-	                                    target) == 0 &&
-	    (is_alias_of(r, n, n->s_name) || is_alias_of(r, n, shown->name)))
+	                                    target) == 0)
 		rc = remote_name(r, e, db, n, shown->name);
 	if (e)
-		rc = tree_edit_end(e, rc);
+		rc = remote_told(r, tree_edit_end(e, rc));
 	free(n);
 	free(shown);
 	return rc == -EEXIST || rc == -ENOENT ? 0 : rc;
@@ -491,7 +486,8 @@ static int name_aliases(struct remote *r)
 	if (rc < 0)
 		return rc;
 	rc = db_query(db,
-	              "SELECT ino FROM node WHERE flags & 2 AND s_id IS NOT"
+	              "SELECT ino FROM node INDEXED BY node_alias WHERE"
+	              " flags & 2 AND s_id IS NOT"
 	              " NULL AND parent IS NOT NULL LIMIT 1000",
 	              DB_NONE, &q);
 	while (rc == 0 && (rc = db_next(db, q)) == 1) {
@@ -506,15 +502,49 @@ static int name_aliases(struct remote *r)
 	return rc;
 }
 
-int remote_settle(struct remote *r, bool last, remote_look_fn *look, void *arg,
-                  int64_t *out_held)
+/* What is held was judged; it is not gone through each time. */
+static int look_held(struct settle *s)
+{
+	int64_t since;
+	struct db *db;
+	int rc = store_reader(s->r->store, &db);
+
+	if (rc < 0)
+		return rc;
+	rc = hold_get_since(db, HOLD_IN, &since);
+	store_reader_done(s->r->store, db);
+	s->skip = since ? SEEN_HELD : 0;
+	return rc;
+}
+
+/* The round is over. */
+static int settle_last(struct settle *s)
+{
+	struct remote *r = s->r;
+	int rc = drop_strangers(r);
+
+	s->last = true;
+	/* All of them are counted before the first is done. */
+	if (rc == 0 && !s->skip)
+		rc = remote_hold_count(r);
+	if (rc == 0)
+		rc = settle_pass(s, true);
+	if (rc == 0)
+		rc = settle_pass(s, false);
+	if (rc == 0)
+		rc = name_aliases(r);
+	return rc < 0 ? rc : remote_hold_mark(r);
+}
+
+int remote_settle(struct remote *r, bool last, remote_look_fn *look, void *arg)
 {
 	struct settle *s = calloc(1, sizeof(*s));
-	int rc = 0;
+	int rc;
 
 	if (!s)
 		return -ENOMEM;
 	s->r = r;
+	rc = look_held(s);
 	s->look = look;
 	s->arg = arg;
 	/* What comes first may be the folder of what comes next. */
@@ -524,17 +554,8 @@ int remote_settle(struct remote *r, bool last, remote_look_fn *look, void *arg,
 		if (!s->progress)
 			break;
 	}
-	if (rc == 0 && last) {
-		rc = drop_strangers(r);
-		s->last = true;
-		if (rc == 0)
-			rc = settle_deletes(s);
-		if (rc == 0)
-			rc = settle_pass(s, false);
-		if (rc == 0)
-			rc = name_aliases(r);
-	}
-	*out_held = s->held;
+	if (rc == 0 && last)
+		rc = settle_last(s);
 	free(s);
 	return rc;
 }

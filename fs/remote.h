@@ -16,7 +16,10 @@
 #include "fs/gather.h"
 #include "fs/item.h"
 
+struct contents;
 struct db;
+struct events;
+struct hold;
 struct remote;
 struct store;
 struct tree;
@@ -28,7 +31,10 @@ struct remote_options {
 	struct tree *tree;
 	struct gather gather;
 	struct told *told;
-	uid_t uid; /* of what other devices made */
+	struct hold *hold; /* NULL: off */
+	struct events
+		*events; /* what is taken over, conflicts, holds; or NULL */
+	uid_t uid;       /* of what other devices made */
 	gid_t gid;
 	const char *host;         /* for conflict names; copied */
 	const char *watched_name; /* a file that somebody wants to know of, */
@@ -55,11 +61,28 @@ int remote_take_looked(struct remote *r, const struct item *item);
 
 /* Goes through fs/seen. `last`: the round is over (deletes are applied,
  * unknown parents are outside). What needs a GET is handed to `look`; its
- * outcome comes back by remote_take_looked(). *out_held: deletes held back
- * because they would remove too much (design: promise 4). */
+ * outcome comes back by remote_take_looked(). Deletes that would remove too
+ * much are held (promise 4; fs/hold.h): they stay there, with SEEN_HELD. */
 typedef int remote_look_fn(void *arg, const char *id);
-int remote_settle(struct remote *r, bool last, remote_look_fn *look, void *arg,
-                  int64_t *out_held);
+int remote_settle(struct remote *r, bool last, remote_look_fn *look, void *arg);
+
+/* A full enumeration did not bring so many nodes: are that too many, should
+ * they all be gone? Then what is found to be gone is held. */
+int remote_hold_missing(struct remote *r, int64_t missing);
+
+/* A person keeps what is here of the items whose delete is held: it is new, and
+ * will be uploaded again. What is not wholly here goes. */
+struct remote_kept {
+	int64_t done, lost;
+};
+int remote_keep_held(struct remote *r, struct remote_kept *out);
+
+/* A held delete or overwrite of node `ino` (fs/held.h) is taken back: it is
+ * again what the server has, in that place. Content written here is set aside
+ * first, in `dir` of the quarantine (content_keep_aside()); *out_kept: it was.
+ * 0, also if there is nothing to take back; -EBUSY: a program writes it. */
+int remote_undo(struct remote *r, uint64_t ino, struct contents *cs,
+                const char *dir, bool *out_kept);
 
 /* Writes r's columns over n's synced ones; `parent`: ino of its folder. */
 void remote_set_synced(const struct gather *g, struct node *n,

@@ -18,8 +18,6 @@
 #include "net/log.h"
 #include "net/names.h"
 
-#define MAX_DEPTH 256
-
 void remote_set_synced(const struct gather *g, struct node *n,
                        const struct item *r, uint64_t parent)
 {
@@ -67,8 +65,7 @@ void remote_clear_synced(struct node *n)
 
 /* ---- names --------------------------------------------------------------- */
 
-/* "NAME (conflict HOST DATE).EXT", with a number if that is taken too. */
-static int conflict_name(const struct remote *r, struct db *db, uint64_t parent,
+int remote_conflict_name(const struct remote *r, struct db *db, uint64_t parent,
                          const char *name, char out[NODE_NAME_MAX + 1])
 {
 	struct timespec ts = clock_ns_to_timespec(clock_real_ns());
@@ -95,9 +92,7 @@ static int conflict_name(const struct remote *r, struct db *db, uint64_t parent,
 	return rc == -ENOENT ? 0 : rc == 0 ? -EEXIST : rc;
 }
 
-/* Sets a node's local place; the key under which the service holds names
- * equal goes along. */
-static int place(struct remote *r, struct tree_edit *e, struct db *db,
+int remote_place(struct remote *r, struct tree_edit *e, struct db *db,
                  const struct node *n, uint64_t parent, const char *name)
 {
 	char *fold;
@@ -116,20 +111,21 @@ static int place(struct remote *r, struct tree_edit *e, struct db *db,
 	return 0;
 }
 
-static int place_aside(struct remote *r, struct tree_edit *e, struct db *db,
+int remote_place_aside(struct remote *r, struct tree_edit *e, struct db *db,
                        struct node *n)
 {
 	char name[NODE_NAME_MAX + 1];
-	int rc = conflict_name(r, db, n->parent, n->name, name);
+	int rc = remote_conflict_name(r, db, n->parent, n->name, name);
 
 	if (rc == 0)
-		rc = place(r, e, db, n, n->parent, name);
+		rc = remote_place(r, e, db, n, n->parent, name);
 	if (rc == 0)
 		rc = node_set_flags(db, n->ino, NODE_DIRTY, NODE_ALIAS);
 	if (rc < 0)
 		return rc;
 	log_warn("conflict ino=%" PRIu64 " name=\"%s\" kept_as=\"%s\"", n->ino,
 	         n->name, name);
+	remote_tell(r, db, EVENT_CONFLICT, n->ino, n->name);
 	memcpy(n->name, name, sizeof(name));
 	tree_edit_dirty(e, n->ino);
 	return 0;
@@ -142,24 +138,53 @@ static int place_alias(struct remote *r, struct tree_edit *e, struct db *db,
 	int rc;
 
 	naming_alias(r->gather.codec, n->name, n->s_id, name);
-	rc = place(r, e, db, n, n->parent, name);
+	rc = remote_place(r, e, db, n, n->parent, name);
 	return rc < 0 ? rc : node_set_flags(db, n->ino, NODE_ALIAS, 0);
 }
 
-/* Who stands here at the place of an item called `there`, and does not lie
- * there on the server too, makes room. 1: it did; 0: both are called so there.
+/* Is it called so on the server, too? In a vault that is said by more than one
+ * sealed name. */
+static bool is_called(const struct remote *r, const struct node *n,
+                      const char *there, const char *name)
+{
+	const struct codec *codec = r->gather.codec;
+	struct node *named;
+	char target[4096];
+	bool same = !strcmp(n->s_name, there);
+
+	if (same || !codec->ops->keeps_attributes)
+		return same;
+	named = malloc(sizeof(*named));
+	if (!named)
+		return false;
+	*named = *n;
+	same = codec->ops->open_name(codec, n->s_name, named, target) == 0 &&
+	       !strcmp(named->name, name);
+	free(named);
+	return same;
+}
+
+/* Who stands here at the place of an item called `there` makes room: unless it
+ * lies there on the server too, and in a vault came first. 1: it did, else 0.
  */
 static int clear_place(struct remote *r, struct tree_edit *e, struct db *db,
-                       uint64_t parent, const char *name, const char *there)
+                       const struct node *n, const char *name)
 {
 	struct node *at = malloc(sizeof(*at));
-	int rc = at ? node_get_child(db, parent, name, at) : -ENOMEM;
+	int rc = at ? node_get_child(db, n->parent, name, at) : -ENOMEM;
+	bool there;
 
-	if (rc == -ENOENT) /* only its key is taken */
-		rc = 0;
-	else if (rc == 0 && !(node_on_server(at) && at->s_parent == parent &&
-	                      !strcmp(at->s_name, there)))
-		rc = place_aside(r, e, db, at) < 0 ? -EIO : 1;
+	if (rc < 0) { /* only its key is taken */
+		free(at);
+		return rc == -ENOENT ? 0 : rc;
+	}
+	there = node_on_server(at) && at->s_parent == n->parent &&
+	        is_called(r, at, n->s_name, name);
+	if (!there)
+		rc = remote_place_aside(r, e, db, at) < 0 ? -EIO : 1;
+	else if (r->gather.codec->ops->keeps_attributes &&
+	         !gather_is_first(at, n->s_created, n->s_id))
+		rc = place_alias(r, e, db, at) < 0 ? -EIO : 1;
 	free(at);
 	return rc;
 }
@@ -167,12 +192,12 @@ static int clear_place(struct remote *r, struct tree_edit *e, struct db *db,
 int remote_name(struct remote *r, struct tree_edit *e, struct db *db,
                 struct node *n, const char *name)
 {
-	int rc = place(r, e, db, n, n->parent, name);
+	int rc = remote_place(r, e, db, n, n->parent, name);
 
 	if (rc == -EEXIST) {
-		rc = clear_place(r, e, db, n->parent, name, n->s_name);
+		rc = clear_place(r, e, db, n, name);
 		if (rc == 1)
-			rc = place(r, e, db, n, n->parent, name);
+			rc = remote_place(r, e, db, n, n->parent, name);
 		else if (rc == 0)
 			rc = -EEXIST;
 	}
@@ -184,40 +209,6 @@ int remote_name(struct remote *r, struct tree_edit *e, struct db *db,
 }
 
 /* ---- single operations --------------------------------------------------- */
-
-/* A folder unlinked here comes back, with the folders it lies in. */
-static int relink_folder(struct remote *r, struct tree_edit *e, struct db *db,
-                         uint64_t ino, int depth)
-{
-	struct node *n = malloc(sizeof(*n));
-	char target[4096], name[NODE_NAME_MAX + 1];
-	int rc = n ? node_get(db, ino, n) : -ENOMEM;
-
-	if (rc == 0 && (n->parent || n->ino == NODE_ROOT))
-		goto out;
-	if (rc == 0 && depth > MAX_DEPTH)
-		rc = -ELOOP;
-	if (rc == 0)
-		rc = relink_folder(r, e, db, n->s_parent, depth + 1);
-	if (rc == 0 && !(plan_is_aside_name(n->s_name) && n->name[0]) &&
-	    r->gather.codec->ops->open_name(r->gather.codec, n->s_name, n,
-	                                    target) < 0)
-		naming_alias(r->gather.codec, n->s_name, n->s_id, n->name);
-	if (rc == 0)
-		rc = place(r, e, db, n, n->s_parent, n->name);
-	if (rc == -EEXIST) {
-		rc = conflict_name(r, db, n->s_parent, n->name, name);
-		if (rc == 0)
-			rc = place(r, e, db, n, n->s_parent, name);
-	}
-	if (rc == 0)
-		rc = node_set_flags(db, ino, NODE_DIRTY, 0);
-	if (rc == 0)
-		tree_edit_dirty(e, ino);
-out:
-	free(n);
-	return rc;
-}
 
 static void fill_new(const struct remote *r, struct node *n,
                      const struct merge_view *v, unsigned ops)
@@ -265,8 +256,7 @@ static int insert(struct remote *r, struct tree_edit *e, struct db *db,
 	if (rc == 0)
 		rc = node_insert(db, n, fold);
 	if (rc == -EEXIST) {
-		rc = clear_place(r, e, db, v->in.parent, v->shown.name,
-		                 it->name);
+		rc = clear_place(r, e, db, n, v->shown.name);
 		if (rc == 1)
 			rc = node_insert(db, n, fold);
 		else if (rc == 0)
@@ -288,6 +278,8 @@ static int insert(struct remote *r, struct tree_edit *e, struct db *db,
 		tree_edit_entry(e, n->parent, n->name);
 	if (rc == 0 && n->flags & NODE_DIRTY)
 		tree_edit_dirty(e, n->ino);
+	if (rc == 0)
+		remote_tell(r, db, EVENT_REMOTE, n->ino, "new");
 	free(n);
 	return rc;
 }
@@ -323,7 +315,7 @@ static int split(struct remote *r, struct tree_edit *e, struct db *db,
 	if (!n)
 		return -ENOMEM;
 	*n = v->n;
-	rc = place_aside(r, e, db, n);
+	rc = remote_place_aside(r, e, db, n);
 	if (rc == 0) {
 		remote_clear_synced(n);
 		n->flags |= NODE_DIRTY;
@@ -333,8 +325,7 @@ static int split(struct remote *r, struct tree_edit *e, struct db *db,
 	return rc < 0 ? rc : insert(r, e, db, v, 0);
 }
 
-static void take_version(struct tree_edit *e, const struct merge_view *v,
-                         struct node *n)
+void remote_drop_content(struct tree_edit *e, struct node *n)
 {
 	if (n->cid)
 		tree_edit_drop(e, n->cid);
@@ -342,84 +333,15 @@ static void take_version(struct tree_edit *e, const struct merge_view *v,
 	n->size = n->s_len;
 	n->gen++;
 	n->s_gen = n->gen;
+}
+
+static void take_version(struct tree_edit *e, const struct merge_view *v,
+                         struct node *n)
+{
+	remote_drop_content(e, n);
 	n->mtime = v->shown.mtime; /* the item's, or what its name says */
 	n->ctime = clock_real_ns();
 	tree_edit_version(e, n->ino);
-}
-
-/* ---- a folder that is gone ----------------------------------------------- */
-
-static int gone_tree(struct remote *r, struct tree_edit *e, struct db *db,
-                     uint64_t ino, int depth);
-
-static int gone_child(struct remote *r, struct tree_edit *e, struct db *db,
-                      uint64_t ino, int depth)
-{
-	struct merge_view *v = r->below;
-	struct item *tomb = calloc(1, sizeof(*tomb));
-	struct tree_use use;
-	struct merge_out out;
-	int rc;
-
-	if (!tomb)
-		return -ENOMEM;
-	rc = node_get(db, ino, &v->n);
-	if (rc == 0) {
-		memcpy(tomb->id, v->n.s_id, sizeof(tomb->id));
-		tomb->deleted = true;
-		v->in.last = true;
-		v->in.looked = false;
-		rc = gather_merge(&r->rows, db, tomb, v);
-	}
-	if (rc == 0) {
-		tree_edit_get_use(e, ino, &use);
-		v->in.writers = use.writers;
-		out = merge_next(&v->in);
-		if (out.verdict != MERGE_APPLY)
-			rc = -EBUSY;
-		else if (out.ops & MERGE_TREE)
-			rc = gone_tree(r, e, db, ino, depth + 1);
-		else
-			rc = remote_apply_ops(r, e, db, v, out.ops);
-	}
-	free(tomb);
-	return rc;
-}
-
-static int gone_tree(struct remote *r, struct tree_edit *e, struct db *db,
-                     uint64_t ino, int depth)
-{
-	struct node_inos l = { 0 };
-	struct node *n;
-	int rc = depth > MAX_DEPTH
-	                 ? -ELOOP
-	                 : node_each_synced_child(db, ino, node_add_ino, &l);
-
-	for (size_t i = 0; i < l.n && rc == 0; i++)
-		rc = gone_child(r, e, db, l.ino[i], depth);
-	free(l.ino);
-	n = malloc(sizeof(*n));
-	if (rc == 0)
-		rc = n ? node_get(db, ino, n) : -ENOMEM;
-	if (rc == 0)
-		rc = node_has_children(db, ino);
-	if (rc == 0) {
-		rc = place(r, e, db, n, 0, n->name);
-	} else if (rc == 1) {
-		log_warn("folder ino=%" PRIu64 " name=\"%s\" deleted on the "
-		         "server, kept for what is unsent in it",
-		         ino, n->name);
-		rc = 0;
-	}
-	if (rc == 0) {
-		remote_clear_synced(n);
-		n->flags |= NODE_DIRTY;
-		n->flags &= ~(uint32_t)NODE_UNLISTED;
-		rc = node_update(db, n);
-		tree_edit_dirty(e, ino);
-	}
-	free(n);
-	return rc;
 }
 
 static void take_attrs(struct tree_edit *e, const struct merge_view *v,
@@ -442,6 +364,18 @@ static void take_attrs(struct tree_edit *e, const struct merge_view *v,
 
 /* ---- all of it ----------------------------------------------------------- */
 
+/* What programs will see of it. */
+static void tell_change(struct remote *r, struct db *db, uint64_t ino,
+                        unsigned ops)
+{
+	if (ops & MERGE_VERSION)
+		remote_tell(r, db, EVENT_REMOTE, ino, "changed");
+	if (ops & (MERGE_PARENT | MERGE_NAME))
+		remote_tell(r, db, EVENT_REMOTE, ino, "moved");
+	if (ops & MERGE_RELINK)
+		remote_tell(r, db, EVENT_REMOTE, ino, "restored");
+}
+
 static int apply_node(struct remote *r, struct tree_edit *e, struct db *db,
                       const struct merge_view *v, unsigned ops, struct node *n)
 {
@@ -457,14 +391,19 @@ static int apply_node(struct remote *r, struct tree_edit *e, struct db *db,
 	}
 	if (ops & MERGE_RELINK) {
 		parent = v->in.parent;
-		if (!plan_is_aside_name(it->name))
+		if (!plan_is_aside_name(it->name) && !(ops & MERGE_ALIAS))
 			name = v->shown.name;
 	}
 	if (ops & MERGE_SYNCED)
 		remote_set_synced(&r->gather, n, it, v->in.parent);
-	if (ops & MERGE_VERSION)
+	/* What was written here before it was unlinked is no more. */
+	if (ops & MERGE_VERSION ||
+	    (ops & MERGE_RELINK && plan_content_differs(n)))
 		take_version(e, v, n);
-	if (ops & MERGE_TIMES && n->mtime != it->mtime) {
+	/* Ours, if it is the same second: the service keeps no more. */
+	if (ops & MERGE_EQUAL)
+		n->s_gen = n->gen;
+	if (ops & MERGE_TIMES && plan_times_differ(n)) {
 		n->mtime = it->mtime;
 		tree_edit_attr(e, n->ino);
 	}
@@ -482,11 +421,15 @@ static int apply_node(struct remote *r, struct tree_edit *e, struct db *db,
 	}
 	rc = node_update(db, n);
 	if (rc == 0 && ops & MERGE_UNLINK)
-		rc = place(r, e, db, n, 0, n->name);
+		rc = remote_place(r, e, db, n, 0, n->name);
 	else if (rc == 0 && ops & (MERGE_PARENT | MERGE_NAME | MERGE_RELINK))
-		rc = place(r, e, db, n, parent, name);
+		rc = remote_place(r, e, db, n, parent, name);
+	if (rc == 0 && ops & MERGE_RELINK && node_is_dir(n))
+		rc = remote_relink_below(r, e, db, n->ino);
 	if (rc == 0 && n->flags & NODE_DIRTY)
 		tree_edit_dirty(e, n->ino);
+	if (rc == 0)
+		tell_change(r, db, n->ino, ops);
 	return rc;
 }
 
@@ -494,22 +437,25 @@ int remote_apply_ops(struct remote *r, struct tree_edit *e, struct db *db,
                      const struct merge_view *v, unsigned ops)
 {
 	struct node *n;
+	bool keep;
 	int rc = 0;
 
 	if (ops & MERGE_RELINK_PARENT)
-		rc = relink_folder(r, e, db, v->in.parent, 0);
+		rc = remote_relink_above(r, e, db, v->in.parent);
 	if (rc == 0 && ops & MERGE_AT_ASIDE) {
 		n = malloc(sizeof(*n));
 		if (!n)
 			return -ENOMEM;
 		*n = v->at;
-		rc = place_aside(r, e, db, n);
+		rc = remote_place_aside(r, e, db, n);
 		free(n);
 	}
 	if (rc == 0 && ops & MERGE_AT_ALIAS)
 		rc = place_alias(r, e, db, &v->at);
 	if (rc < 0)
 		return rc;
+	if (ops & (MERGE_UNLINK | MERGE_TREE))
+		remote_tell(r, db, EVENT_REMOTE, v->in.n->ino, "removed");
 	if (ops & MERGE_INSERT)
 		return insert(r, e, db, v, ops);
 	if (ops & MERGE_ADOPT_AT)
@@ -517,14 +463,17 @@ int remote_apply_ops(struct remote *r, struct tree_edit *e, struct db *db,
 	if (ops & MERGE_SPLIT)
 		return split(r, e, db, v);
 	if (ops & MERGE_TREE)
-		return gone_tree(r, e, db, v->in.n->ino, 0);
+		return remote_gone_tree(r, e, db, v->in.n->ino);
 	if (!v->in.n)
 		return 0; /* not shown; its folder has come back */
 	n = malloc(sizeof(*n));
 	if (!n)
 		return -ENOMEM;
 	*n = *v->in.n;
+	keep = ops & MERGE_DETACH && v->in.r->keep && node_is_dir(n);
 	rc = apply_node(r, e, db, v, ops, n);
+	if (rc == 0 && keep) /* `v` may be another's afterwards */
+		rc = remote_keep_tree(r, e, db, n->ino);
 	free(n);
 	return rc;
 }

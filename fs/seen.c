@@ -9,17 +9,20 @@
 #define KIND_MASK    0x0f
 #define KIND_MALWARE 0x10
 #define KIND_ROOT    0x20
+#define KIND_KEEP    0x40
 
 int seen_put(struct db *db, const struct item *r, int64_t round)
 {
 	int64_t kind = (int64_t)r->kind | (r->malware ? KIND_MALWARE : 0) |
-	               (r->root ? KIND_ROOT : 0);
+	               (r->root ? KIND_ROOT : 0) | (r->keep ? KIND_KEEP : 0);
 
 	return db_run(
 		db,
 		"INSERT OR REPLACE INTO seen(id,parent_id,name,kind,"
 		"etag,size,hash,mtime,created,deleted,children,round,"
-		"parked,flags) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,0,0)",
+		"parked,flags) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,"
+		"0,coalesce((SELECT flags FROM seen WHERE id=?1 AND deleted AND"
+		" ?10),0))",
 		DB_ARGS(DB_TEXT(r->id), DB_TEXT(r->parent_id), DB_TEXT(r->name),
 	                DB_INT(kind), DB_TEXT(r->etag), DB_INT(r->size),
 	                DB_BLOB(r->has_hash ? r->hash : NULL, NODE_HASH_SIZE),
@@ -40,6 +43,7 @@ static int read_item(struct sqlite3_stmt *q, struct item *r)
 	r->kind = (enum item_kind)(kind & KIND_MASK);
 	r->malware = kind & KIND_MALWARE;
 	r->root = kind & KIND_ROOT;
+	r->keep = kind & KIND_KEEP;
 	ok &= db_col_text(q, 4, r->etag, sizeof(r->etag));
 	r->size = (uint64_t)db_col_int(q, 5);
 	r->has_hash =
@@ -95,12 +99,14 @@ static int list_ids(struct db *db, const char *sql, const struct db_val *args,
 	return rc < 0 ? rc : n;
 }
 
-int seen_list(struct db *db, const char *after, int64_t max,
+int seen_list(struct db *db, const char *after, uint32_t without, int64_t max,
               char (*out_ids)[NODE_ID_MAX + 1])
 {
 	return list_ids(db,
-	                "SELECT id FROM seen WHERE id>? ORDER BY id LIMIT ?",
-	                DB_ARGS(DB_TEXT(after), DB_INT(max)), out_ids);
+	                "SELECT id FROM seen WHERE id>? AND NOT flags & ?"
+	                " ORDER BY id LIMIT ?",
+	                DB_ARGS(DB_TEXT(after), DB_INT(without), DB_INT(max)),
+	                out_ids);
 }
 
 int seen_list_children(struct db *db, const char *parent_id, int64_t max,
@@ -138,24 +144,53 @@ int listed_add(struct db *db, const char *id, int64_t round)
 	              DB_ARGS(DB_TEXT(id), DB_INT(round)));
 }
 
+int listed_drop_unmet(struct db *db, int64_t round)
+{
+	return db_run(db,
+	              "DELETE FROM seen WHERE round<=? AND NOT deleted"
+	              " AND id NOT IN (SELECT id FROM listed)"
+	              " AND NOT EXISTS(SELECT 1 FROM node WHERE s_id=seen.id)",
+	              DB_ARGS(DB_INT(round)));
+}
+
 int listed_clear(struct db *db)
 {
 	return db_run(db, "DELETE FROM listed", DB_NONE);
 }
 
-int listed_missing(struct db *db, int64_t round, uint64_t after, int64_t max,
+int listed_each_missing(struct db *db, listed_id_fn *each, void *arg)
+{
+	struct sqlite3_stmt *q;
+	char id[NODE_ID_MAX + 1];
+	int rc = db_query(db,
+	                  "SELECT s_id FROM node WHERE s_id IS NOT NULL AND"
+	                  " ino<>1 AND parent IS NOT NULL AND NOT EXISTS(SELECT"
+	                  " 1 FROM listed WHERE id=s_id)",
+	                  DB_NONE, &q);
+
+	while (rc == 0 && (rc = db_next(db, q)) == 1) {
+		rc = 0;
+		if (db_col_text(q, 0, id, sizeof(id)))
+			each(arg, id);
+	}
+	db_finish(q);
+	return rc;
+}
+
+int listed_missing(struct db *db, bool topmost, uint64_t after, int64_t max,
                    uint64_t *out_inos)
 {
 	struct sqlite3_stmt *q;
-	int n = 0,
-	    rc = db_query(db,
-	                  "SELECT ino FROM node WHERE s_id IS NOT NULL AND"
-	                  " ino>? AND ino<>1 AND NOT EXISTS(SELECT 1 FROM"
-	                  " listed WHERE id=s_id AND round=?) ORDER BY ino"
-	                  " LIMIT ?",
-	                  DB_ARGS(DB_INT(after), DB_INT(round), DB_INT(max)),
-	                  &q);
+	int n = 0, rc;
 
+	rc = db_query(
+		db,
+		"SELECT ino FROM node WHERE s_id IS NOT NULL AND ino>?1 AND"
+		" ino<>1 AND NOT EXISTS(SELECT 1 FROM listed WHERE id=s_id)"
+		" AND (NOT ?2 OR s_parent=1 OR EXISTS(SELECT 1 FROM node AS up"
+		" JOIN listed ON id=up.s_id WHERE up.ino=node.s_parent)) ORDER"
+		" BY ino LIMIT ?3",
+		DB_ARGS(DB_INT(after), DB_INT(topmost), DB_INT(max)), &q);
 	while (rc == 0 && (rc = db_next(db, q)) == 1) {
 		out_inos[n++] = (uint64_t)db_col_int(q, 0);
 		rc = 0;

@@ -36,6 +36,7 @@ struct session_options {
 	const char *keystore, *keystore_dir, *profile;
 	const char *passphrase_command, *key_command;
 	bool http2;
+	bool http2_any; /* net/http.h */
 	uint64_t up_bytes_per_s, down_bytes_per_s;
 };
 

@@ -22,10 +22,13 @@
 #define RESERVE_BYTES (UINT64_C(64) << 20)
 #define BATCH         64
 #define LOOK_MS       1000 /* how often free space is asked for */
+#define AGAIN_MS      200  /* how often while somebody waits */
+/* Room for each that is let in at a time: most files are smaller. */
+#define EACH_BYTES (INT64_C(1) << 20)
 
 struct space_wait {
 	struct space_wait *next;
-	int64_t until_ms;
+	int64_t deadline_ms, since_ms;
 	space_wake_fn *wake;
 	void *arg;
 };
@@ -35,7 +38,10 @@ struct space {
 	pthread_mutex_t lock; /* LOCK_LEAF */
 	pthread_cond_t turn;
 	pthread_t thread; /* evicts, and wakes who waits; sleeps otherwise */
-	struct space_wait *waits;
+	struct space_wait *waits, **waits_tail; /* first come, first served */
+	uint64_t sent;    /* the most that drains() ever said */
+	int64_t moved_ms; /* when it said so */
+	bool stuck;       /* somebody waited for nothing, and nothing moved */
 	bool stop, look, joined;
 	int64_t free_ms;     /* when free space was asked for */
 	uint64_t free_bytes; /* of the file system */
@@ -133,6 +139,30 @@ static bool evict_some(struct space *s)
 
 /* ---- waiting ------------------------------------------------------------- */
 
+static bool has_clean(struct space *s)
+{
+	uint64_t all, clean;
+
+	contents_get_usage(s->opt.contents, &all, &clean);
+	return clean > 0;
+}
+
+/* Clean content may be in use just now: whoever reads it ends some time. */
+static bool may_get_room(struct space *s)
+{
+	uint64_t sent = 0;
+	bool drains = !s->opt.drains || s->opt.drains(s->opt.arg, &sent);
+
+	lock_take(&s->lock, LOCK_LEAF);
+	if (sent > s->sent) {
+		s->sent = sent;
+		s->moved_ms = clock_mono_ms();
+		s->stuck = false;
+	}
+	lock_drop(&s->lock, LOCK_LEAF);
+	return drains || has_clean(s);
+}
+
 static bool has_waits(struct space *s)
 {
 	bool any;
@@ -143,47 +173,69 @@ static bool has_waits(struct space *s)
 	return any;
 }
 
-static void wake_some(struct space *s, bool all)
+static int64_t end_of_locked(const struct space *s, const struct space_wait *w)
 {
-	int64_t now = clock_mono_ms();
-	struct space_wait **pp, *done = NULL;
-	bool fits, drains;
+	int64_t from = s->moved_ms > w->since_ms ? s->moved_ms : w->since_ms;
 
-	if (!has_waits(s))
-		return;
-	fits = room_to(s, FULL_PERCENT) > 0;
-	drains = !s->opt.drains || s->opt.drains(s->opt.arg);
-	lock_take(&s->lock, LOCK_LEAF);
+	return from + w->deadline_ms;
+}
+
+/* Those whose wait ends with `rc`, in their order: for 0, as many as there is
+ * room for. */
+static struct space_wait *take_locked(struct space *s, int rc, int64_t room)
+{
+	struct space_wait **pp, *list = NULL, **tail = &list;
+	int64_t now = clock_mono_ms();
+
 	for (pp = &s->waits; *pp;) {
 		struct space_wait *w = *pp;
+		bool ends =
+			rc < 0 ? rc != -ETIMEDOUT || end_of_locked(s, w) <= now
+			       : room > 0;
 
-		if (!all && !fits && drains && w->until_ms > now) {
+		if (!ends) {
 			pp = &w->next;
 			continue;
 		}
+		room -= EACH_BYTES;
 		*pp = w->next;
-		w->next = done;
-		done = w;
+		w->next = NULL;
+		*tail = w;
+		tail = &w->next;
 	}
-	lock_drop(&s->lock, LOCK_LEAF);
-	while (done) {
-		struct space_wait *w = done;
+	s->waits_tail = pp;
+	return list;
+}
 
-		done = w->next;
-		w->wake(w->arg, all ? -ECANCELED : fits ? 0 : -ENOSPC);
+static void wake_some(struct space *s, bool all)
+{
+	struct space_wait *list, *w;
+	int64_t room;
+	int rc;
+
+	if (!has_waits(s))
+		return;
+	room = room_to(s, FULL_PERCENT);
+	rc = all                ? -ECANCELED
+	     : room > 0         ? 0
+	     : !may_get_room(s) ? -ENOSPC
+	                        : -ETIMEDOUT;
+	lock_take(&s->lock, LOCK_LEAF);
+	list = take_locked(s, rc, room);
+	if (rc == 0 || (rc == -ETIMEDOUT && list))
+		s->stuck = rc < 0;
+	lock_drop(&s->lock, LOCK_LEAF);
+	while ((w = list)) {
+		list = w->next;
+		w->wake(w->arg, rc == -ETIMEDOUT ? -ENOSPC : rc);
 		free(w);
 	}
 }
 
-static int64_t next_deadline_locked(const struct space *s)
+/* -1: nobody waits. Nobody tells when content goes out of use. */
+static int64_t next_look_locked(const struct space *s)
 {
-	int64_t ms = -1;
-
-	for (const struct space_wait *w = s->waits; w; w = w->next) {
-		if (ms < 0 || w->until_ms < ms)
-			ms = w->until_ms;
-	}
-	return ms;
+	return s->waits ? clock_mono_ms() + AGAIN_MS : -1;
 }
 
 static void *space_run(void *arg)
@@ -194,7 +246,7 @@ static void *space_run(void *arg)
 	while (!stop) {
 		lock_take(&s->lock, LOCK_LEAF);
 		while (!s->stop && !s->look) {
-			int64_t until = next_deadline_locked(s);
+			int64_t until = next_look_locked(s);
 
 			lock_wait_until(&s->turn, &s->lock, until);
 			if (until >= 0 && clock_mono_ms() >= until)
@@ -222,6 +274,7 @@ int space_new(const struct space_options *opt, struct space **out_s)
 	s->opt = *opt;
 	pthread_mutex_init(&s->lock, NULL);
 	lock_cond_init(&s->turn);
+	s->waits_tail = &s->waits;
 	s->free_ms = -LOOK_MS;
 	s->look = true;
 	rc = -pthread_create(&s->thread, NULL, space_run, s);
@@ -265,13 +318,25 @@ void space_changed(struct space *s)
 	lock_drop(&s->lock, LOCK_LEAF);
 }
 
-int space_admit(struct space *s)
+void space_check(struct space *s)
 {
 	if (room_to(s, EVICT_PERCENT) < 0)
 		space_changed(s);
-	if (room_to(s, FULL_PERCENT) > 0)
+}
+
+int space_admit(struct space *s)
+{
+	bool stuck;
+
+	space_check(s);
+	if (room_to(s, FULL_PERCENT) > 0 && !has_waits(s))
 		return 0;
-	return !s->opt.drains || s->opt.drains(s->opt.arg) ? -EAGAIN : -ENOSPC;
+	if (!may_get_room(s))
+		return -ENOSPC;
+	lock_take(&s->lock, LOCK_LEAF);
+	stuck = s->stuck;
+	lock_drop(&s->lock, LOCK_LEAF);
+	return stuck ? -ENOSPC : -EAGAIN;
 }
 
 int space_take(struct space *s, uint64_t bytes)
@@ -308,12 +373,13 @@ int space_wait(struct space *s, int64_t deadline_ms, space_wake_fn *wake,
 
 	if (!w)
 		return -ENOMEM;
-	w->until_ms = clock_mono_ms() + deadline_ms;
+	w->deadline_ms = deadline_ms;
+	w->since_ms = clock_mono_ms();
 	w->wake = wake;
 	w->arg = arg;
 	lock_take(&s->lock, LOCK_LEAF);
-	w->next = s->waits;
-	s->waits = w;
+	*s->waits_tail = w;
+	s->waits_tail = &w->next;
 	s->look = true;
 	pthread_cond_signal(&s->turn);
 	lock_drop(&s->lock, LOCK_LEAF);

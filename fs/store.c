@@ -9,6 +9,7 @@
 
 #include "fs/db.h"
 #include "fs/lock.h"
+#include "net/crashpoint.h"
 #include "net/log.h"
 
 /* ---- small values ------------------------------------------------------ */
@@ -64,8 +65,11 @@ int store_begin(struct store *s, struct db **out_db)
 
 int store_commit(struct store *s)
 {
-	int rc = db_run(s->writer, "COMMIT", DB_NONE);
+	int rc;
 
+	CRASH_POINT("commit");
+	rc = db_run(s->writer, "COMMIT", DB_NONE);
+	CRASH_POINT("committed");
 	if (rc < 0)
 		return store_rollback(s, rc);
 	lock_drop(&s->lock, LOCK_STORE);
@@ -74,9 +78,9 @@ int store_commit(struct store *s)
 
 int store_rollback(struct store *s, int rc)
 {
-	/* SQLite may have rolled back by itself (disk full); then this fails
-	 * and nothing is left to undo. */
-	db_script(s->writer, "ROLLBACK");
+	/* SQLite may have rolled back by itself (disk full). */
+	if (db_in_transaction(s->writer))
+		db_script(s->writer, "ROLLBACK");
 	lock_drop(&s->lock, LOCK_STORE);
 	return rc;
 }
@@ -91,21 +95,44 @@ static int open_wal(struct store *s)
 	return fd < 0 ? -errno : fd;
 }
 
+/* A flush of the log failed once: the kernel takes its lost pages for clean,
+ * so that the next one would succeed and mean nothing. What the log has is
+ * still readable here, and goes into the database and to the disk from there.
+ */
+static int sync_by_copy(struct store *s)
+{
+	int64_t busy = 1;
+	int rc;
+
+	lock_take(&s->lock, LOCK_STORE);
+	rc = db_query_int(s->writer, "PRAGMA wal_checkpoint(FULL)", DB_NONE, 1,
+	                  &busy);
+	if (rc == 0 && !busy)
+		atomic_store(&s->unsafe, false);
+	lock_drop(&s->lock, LOCK_STORE);
+	return rc < 0 ? rc : busy ? -EBUSY : 0;
+}
+
 int store_sync(struct store *s)
 {
 	int fd, rc = 0;
 
 	if (!s->path)
 		return 0;
+	CRASH_POINT("log-sync");
 	lock_take(&s->reader_lock, LOCK_LEAF);
 	if (s->wal_fd < 0)
 		s->wal_fd = open_wal(s);
 	fd = s->wal_fd;
 	lock_drop(&s->reader_lock, LOCK_LEAF);
-	if (fd < 0)
+	if (atomic_load(&s->unsafe)) {
+		rc = sync_by_copy(s);
+	} else if (fd < 0) {
 		rc = fd;
-	else if (fdatasync(fd) < 0)
+	} else if (fdatasync(fd) < 0) {
 		rc = -errno;
+		atomic_store(&s->unsafe, true);
+	}
 	if (rc < 0) {
 		log_error("state.db can't be made durable: %s", strerror(-rc));
 		return -EIO;
@@ -115,6 +142,11 @@ int store_sync(struct store *s)
 
 /* ---- readers ----------------------------------------------------------- */
 
+static void note_damage(void *arg)
+{
+	store_note_damage(arg);
+}
+
 static int open_reader(struct store *s, struct db **out_db)
 {
 	struct db *db;
@@ -122,8 +154,9 @@ static int open_reader(struct store *s, struct db **out_db)
 
 	if (rc < 0)
 		return rc;
+	db_on_damage(db, note_damage, s);
 	rc = db_script(db, "PRAGMA query_only=1; PRAGMA cache_size=-2048;"
-	                   "PRAGMA mmap_size=268435456;");
+	                   "PRAGMA mmap_size=0;");
 	if (rc < 0) {
 		db_close(db);
 		return rc;
@@ -184,10 +217,24 @@ int store_reader(struct store *s, struct db **out_db)
 	return 0;
 }
 
+int store_snapshot(struct store *s, struct db **out_db)
+{
+	int rc = store_reader(s, out_db);
+
+	if (rc < 0 || !s->path)
+		return rc;
+	rc = db_run(*out_db, "BEGIN", DB_NONE);
+	if (rc < 0)
+		store_reader_done(s, *out_db);
+	return rc;
+}
+
 void store_reader_done(struct store *s, struct db *db)
 {
 	if (!s->path)
 		return;
+	if (db_in_transaction(db))
+		(void)db_run(db, "COMMIT", DB_NONE); /* it wrote nothing */
 	lock_take(&s->reader_lock, LOCK_LEAF);
 	for (int i = 0; i < MAX_READERS; i++) {
 		if (s->readers[i] == db)

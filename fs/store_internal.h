@@ -21,10 +21,16 @@ struct store {
 
 	int wal_fd; /* -1 until the first sync */
 	uint64_t incarnation;
+
+	atomic_bool unsafe;  /* a flush of the log failed */
+	atomic_bool damaged; /* and it was told */
+	store_damage_fn *on_damage;
+	void *on_damage_arg;
+
 	atomic_uint_fast64_t next_ino, next_cid;
 };
 
-/* store_damage.c: a check of the last run found it damaged. */
-bool store_is_marked(const char *dir);
+/* store_damage.c: marks it and tells who wants to know, once. */
+void store_note_damage(struct store *s);
 
 #endif

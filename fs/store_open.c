@@ -7,18 +7,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "fs/db.h"
 #include "fs/node.h"
 #include "net/clock.h"
+#include "net/crashpoint.h"
+#include "net/log.h"
 
 /* Keys of the table `meta`:
  *   schema            version of what follows
  *   incarnation       as in the file beside the database
  *   boot              the kernel's boot id when content was last recovered
  *   clean             1 after an orderly end, 0 while running
- *   starting          1 until the file has followed
+ *   starting          how far the file has to follow, 0 once it has
  *   rolled_back       1 until what an older copy must not do is dropped
  * and those the engine keeps (fs/engine.c): drive, folder, links, rounds. */
 #define BOND                                                                   \
@@ -36,6 +39,22 @@
 	"CREATE TABLE hidden("                                                 \
 	" id TEXT PRIMARY KEY, parent_id TEXT NOT NULL) WITHOUT ROWID;"        \
 	"CREATE INDEX hidden_parent ON hidden(parent_id);"
+
+/* What was harmed of late (fs/hold.h): rows of one direction have consecutive
+ * numbers, and their times grow. */
+#define HARM                                                                   \
+	"CREATE TABLE harm("                                                   \
+	" dir INTEGER, n INTEGER, at INTEGER NOT NULL, real INTEGER NOT NULL," \
+	" id TEXT NOT NULL, ino INTEGER, mark INTEGER, PRIMARY KEY(dir, n))"   \
+	" WITHOUT ROWID;"                                                      \
+	"CREATE UNIQUE INDEX harm_id ON harm(dir, id);"                        \
+	"CREATE INDEX harm_at ON harm(dir, at);"
+
+/* Renames and new folders under way (fs/errand.h). */
+#define ERRAND                                                                 \
+	"CREATE TABLE errand(ino INTEGER PRIMARY KEY, parent_id TEXT NOT "     \
+	"NULL, name TEXT NOT NULL);"                                           \
+	"CREATE INDEX errand_place ON errand(parent_id, name);"
 
 static const char schema_sql[] =
 	"CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
@@ -68,7 +87,8 @@ static const char schema_sql[] =
 	" cid INTEGER PRIMARY KEY, ino INTEGER NOT NULL, size INTEGER NOT NULL,"
 	" flags INTEGER NOT NULL, gen INTEGER NOT NULL, prev INTEGER,"
 	" base_id TEXT, base_etag TEXT, base_size INTEGER, base_len INTEGER,"
-	" used INTEGER, blocks INTEGER, header BLOB, base_hash BLOB);"
+	" used INTEGER, blocks INTEGER, header BLOB, base_hash BLOB,"
+	" hard INTEGER);"
 	"CREATE INDEX cfile_ino ON cfile(ino);"
 	"CREATE INDEX cfile_evict ON cfile(used) WHERE flags & 1;"
 	"CREATE INDEX cfile_soft ON cfile(cid) WHERE flags & 2;"
@@ -100,7 +120,8 @@ static const char schema_sql[] =
 	" id TEXT NOT NULL, path BLOB, etag TEXT, size INTEGER,"
 	" plain_size INTEGER, hash BLOB, plain_hash BLOB);"
 	"CREATE INDEX ledger_id ON ledger(id, seq);"
-	"CREATE INDEX ledger_deleted ON ledger(seq) WHERE what=4;" BOND HIDDEN;
+	"CREATE INDEX ledger_deleted ON ledger(seq) WHERE what=4;" BOND HIDDEN
+		HARM ERRAND;
 
 /* From the version before to that one. */
 static const char *const upgrade_sql[STORE_SCHEMA + 1] = {
@@ -110,6 +131,12 @@ static const char *const upgrade_sql[STORE_SCHEMA + 1] = {
 	[3] = "ALTER TABLE cfile ADD COLUMN base_hash BLOB;",
 	[4] = LEFT,
 	[5] = HIDDEN,
+	/* 5 held nothing back */
+	[6] = HARM,
+	/* 6 knew its own renames no more after a crash */
+	[7] = ERRAND,
+	/* 7 took zeros behind the durable end for bytes, after a power cut */
+	[8] = "ALTER TABLE cfile ADD COLUMN hard INTEGER;",
 };
 
 static int bring_up(struct db *db, int64_t version)
@@ -129,10 +156,8 @@ static int migrate(struct store *s, struct store_found *found)
 	int64_t have, version = 0;
 	int rc;
 
-	rc = db_query_int(
-		s->writer,
-		"SELECT count(*) FROM sqlite_master WHERE name='meta'", DB_NONE,
-		0, &have);
+	rc = db_query_int(s->writer, "SELECT count(*) FROM sqlite_master",
+	                  DB_NONE, 0, &have);
 	if (rc == 0 && have)
 		rc = store_get_int(s->writer, "schema", 0, &version);
 	if (rc < 0)
@@ -141,7 +166,7 @@ static int migrate(struct store *s, struct store_found *found)
 		return -ENOTSUP;
 	if (version == STORE_SCHEMA)
 		return 0;
-	if (version < 0)
+	if (have && version <= 0) /* what is there is not ours, or not whole */
 		return -EUCLEAN;
 	found->created = !version;
 	rc = store_begin(s, &db);
@@ -150,28 +175,28 @@ static int migrate(struct store *s, struct store_found *found)
 	rc = bring_up(db, version);
 	if (rc == 0)
 		rc = store_set_int(db, "schema", STORE_SCHEMA);
+	CRASH_POINT("migrated");
 	return store_end(s, rc);
 }
 
-static int read_boot_id(char *out, size_t size)
+void store_get_boot_id(char *out, size_t size)
 {
 	FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
 
 	out[0] = '\0';
 	if (!f)
-		return -errno;
+		return;
 	if (!fgets(out, (int)size, f))
 		out[0] = '\0';
 	fclose(f);
 	out[strcspn(out, "\n")] = '\0';
-	return 0;
 }
 
 int store_note_boot(struct db *db)
 {
 	char boot[64];
 
-	read_boot_id(boot, sizeof(boot));
+	store_get_boot_id(boot, sizeof(boot));
 	return store_set_text(db, "boot", boot);
 }
 
@@ -210,8 +235,10 @@ static int write_incarnation(const char *dir, uint64_t n)
 	if (dprintf(fd, "%" PRIu64 "\n", n) < 0 || fsync(fd) < 0)
 		rc = -EIO;
 	close(fd);
+	CRASH_POINT("incarnation-written");
 	if (rc == 0 && rename(tmp, path) < 0)
 		rc = -errno;
+	CRASH_POINT("incarnation-renamed");
 	dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dirfd >= 0) {
 		fsync(dirfd);
@@ -255,14 +282,17 @@ static int read_last_run(struct db *db, const char *dir, struct last_run *l)
 	return rc;
 }
 
-/* The numbers differ by one, too, if the last start died between the two. */
+bool store_numbers_fit(int64_t inside, uint64_t beside, int64_t starting)
+{
+	return (uint64_t)inside == beside + (uint64_t)starting ||
+	       (uint64_t)inside == beside;
+}
+
 static bool is_rolled_back(const struct last_run *l)
 {
-	uint64_t inside = (uint64_t)l->incarnation;
-
 	if (l->rolled_back)
 		return true; /* and nobody has acted on it yet */
-	return inside != l->beside && !(l->starting && inside == l->beside + 1);
+	return !store_numbers_fit(l->incarnation, l->beside, l->starting);
 }
 
 static void judge(struct store *s, const struct last_run *l, const char *boot,
@@ -282,15 +312,16 @@ static void judge(struct store *s, const struct last_run *l, const char *boot,
 	                                   : (uint64_t)l->max_ino + 1);
 }
 
-static int note_run(struct store *s, struct db *db, const char *boot,
-                    const struct store_found *found)
+static int note_run(struct store *s, struct db *db, const struct last_run *l,
+                    const char *boot, const struct store_found *found)
 {
 	int rc = store_set_int(db, "incarnation", (int64_t)s->incarnation);
 
 	if (rc == 0)
 		rc = store_set_int(db, "clean", 0);
 	if (rc == 0)
-		rc = store_set_int(db, "starting", 1);
+		rc = store_set_int(db, "starting",
+		                   (int64_t)(s->incarnation - l->beside));
 	if (rc == 0 && found->rolled_back)
 		rc = store_set_int(db, "rolled_back", 1);
 	if (rc == 0 && (found->created || found->clean)) /* all recovered */
@@ -326,13 +357,14 @@ static int start_run(struct store *s, const char *dir,
 
 	if (rc < 0)
 		return rc;
-	read_boot_id(boot, sizeof(boot));
+	store_get_boot_id(boot, sizeof(boot));
 	rc = read_last_run(db, dir, &last);
 	if (rc == 0) {
 		judge(s, &last, boot, found);
-		rc = note_run(s, db, boot, found);
+		rc = note_run(s, db, &last, boot, found);
 	}
 	rc = store_end(s, rc);
+	CRASH_POINT("run-noted");
 	return rc == 0 && dir ? note_beside(s, dir) : rc;
 }
 
@@ -343,7 +375,7 @@ static int set_up(struct store *s, const char *dir, struct store_found *found)
 	int rc = db_script(s->writer, "PRAGMA journal_mode=WAL;"
 	                              "PRAGMA synchronous=NORMAL;"
 	                              "PRAGMA cache_size=-8192;"
-	                              "PRAGMA mmap_size=268435456;"
+	                              "PRAGMA mmap_size=0;"
 	                              "PRAGMA journal_size_limit=67108864;"
 	                              "PRAGMA wal_autocheckpoint=4000;"
 	                              "PRAGMA foreign_keys=0;");
@@ -351,6 +383,24 @@ static int set_up(struct store *s, const char *dir, struct store_found *found)
 	if (rc == 0)
 		rc = migrate(s, found);
 	return rc < 0 ? rc : start_run(s, dir, found);
+}
+
+/* A log without its database: SQLite would take it for left over and delete
+ * it, with all that was committed to it and not yet copied. */
+static bool lost_its_base(const char *path)
+{
+	char wal[PATH_MAX];
+	struct stat st;
+
+	if (stat(path, &st) == 0 && st.st_size)
+		return false;
+	snprintf(wal, sizeof(wal), "%s-wal", path);
+	return stat(wal, &st) == 0 && st.st_size;
+}
+
+static void note_damage(void *arg)
+{
+	store_note_damage(arg);
 }
 
 int store_open(const char *dir, struct store **out_s,
@@ -375,9 +425,15 @@ int store_open(const char *dir, struct store **out_s,
 		rc = -EUCLEAN;
 		goto err_free;
 	}
+	if (dir && lost_its_base(s->path)) {
+		log_error("state.db is gone, its log is not");
+		rc = -EUCLEAN;
+		goto err_free;
+	}
 	rc = db_open(dir ? s->path : ":memory:", true, &s->writer);
 	if (rc < 0)
 		goto err_free;
+	db_on_damage(s->writer, note_damage, s);
 	rc = set_up(s, dir, &found);
 	if (rc < 0)
 		goto err_free;
@@ -404,6 +460,7 @@ void store_close(struct store *s, bool clean)
 		int rc = store_set_int(db, "clean", 1);
 
 		rc = store_end(s, rc);
+		CRASH_POINT("clean-end-noted");
 		if (rc == 0)
 			store_sync(s);
 	}

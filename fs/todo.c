@@ -152,33 +152,23 @@ struct todo_entry *todo_get(struct todo *t, uint64_t ino)
 
 /* ---- waiting ------------------------------------------------------------- */
 
-static void leave(struct todo *t, struct todo_entry *e)
+static void leave(struct todo_entry *e)
 {
-	struct todo_entry *on, **pp;
-
 	if (!e->on)
 		return;
-	on = todo_find(t, e->on);
 	e->on = 0;
-	if (!on)
-		return;
-	for (pp = &on->waiters; *pp; pp = &(*pp)->next_waiter) {
-		if (*pp == e) {
-			*pp = e->next_waiter;
-			break;
-		}
-	}
+	*e->pprev_waiter = e->next_waiter;
+	if (e->next_waiter)
+		e->next_waiter->pprev_waiter = e->pprev_waiter;
 	e->next_waiter = NULL;
 }
 
 static void wake_waiters(struct todo *t, struct todo_entry *e, int64_t now_ms)
 {
-	while (e->waiters) {
-		struct todo_entry *w = e->waiters;
+	struct todo_entry *w;
 
-		e->waiters = w->next_waiter;
-		w->next_waiter = NULL;
-		w->on = 0;
+	while ((w = e->waiters)) {
+		leave(w);
 		set_key(t, w, now_ms);
 	}
 }
@@ -188,7 +178,7 @@ void todo_remove(struct todo *t, struct todo_entry *e, int64_t now_ms)
 	struct todo_entry *last;
 
 	assert(!e->job);
-	leave(t, e);
+	leave(e);
 	wake_waiters(t, e, now_ms);
 	*find_slot(t, e->ino) = e->next;
 	last = t->heap[--t->n];
@@ -202,7 +192,7 @@ void todo_remove(struct todo *t, struct todo_entry *e, int64_t now_ms)
 
 void todo_set_due(struct todo *t, struct todo_entry *e, int64_t ms)
 {
-	leave(t, e);
+	leave(e);
 	set_key(t, e, ms);
 }
 
@@ -217,7 +207,7 @@ int todo_wait_on(struct todo *t, struct todo_entry *e, uint64_t on,
 {
 	struct todo_entry *o = todo_find(t, on);
 
-	leave(t, e);
+	leave(e);
 	if (!o) {
 		o = todo_get(t, on);
 		if (!o)
@@ -226,6 +216,9 @@ int todo_wait_on(struct todo *t, struct todo_entry *e, uint64_t on,
 	}
 	e->on = on;
 	e->next_waiter = o->waiters;
+	e->pprev_waiter = &o->waiters;
+	if (e->next_waiter)
+		e->next_waiter->pprev_waiter = &e->next_waiter;
 	o->waiters = e;
 	set_key(t, e, ms);
 	return 0;

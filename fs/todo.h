@@ -19,15 +19,21 @@ struct todo_entry {
 	uint64_t on;        /* waits for that node; 0: not */
 	struct job *job;    /* under way; borrowed */
 	unsigned fails;     /* in a row: the back-off */
+	uint64_t well;      /* what had gone well when it failed first */
+	unsigned vain;      /* looks in a row after which nothing was done */
+	bool blocked;       /* shown as such; taken back when it is tried */
 	unsigned tag_moves; /* 412s in a row although nothing had changed */
+	bool waits;         /* for a person (PLAN_HOLD), or for one that does */
 	unsigned held;      /* times its name was refused as taken by nobody */
+	int64_t refused; /* round after which its move was refused; 0: none */
 	bool header_failed; /* what is there can't be read: its content is
 	                     * replaced as if by a new file */
 	int64_t delete_ms;  /* not deleted there before: its folder may go as a
 	                     * whole; 0: not asked yet */
 	/* inside */
 	size_t at; /* place in the heap */
-	struct todo_entry *next, *next_waiter, *waiters;
+	struct todo_entry *next, *waiters;
+	struct todo_entry *next_waiter, **pprev_waiter; /* of one `on` */
 };
 
 #define TODO_NEVER INT64_MAX

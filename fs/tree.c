@@ -172,7 +172,7 @@ int tree_get_ino(struct tree *t, uint64_t nodeid, uint64_t *out_ino)
 
 	lock_take(&t->table_lock, LOCK_LEAF);
 	v = tree_find_locked(t, nodeid);
-	if (v && !v->outdated) {
+	if (v && (!v->outdated || v->renewed)) {
 		*out_ino = v->live->ino;
 		rc = 0;
 	}
@@ -309,6 +309,20 @@ static int make_root(struct tree *t)
 	return tree_end(t, rc);
 }
 
+static int load_service_units(struct tree *t)
+{
+	int64_t units = TREE_SERVICE_UNITS;
+	struct db *db;
+	int rc = store_reader(t->opt.store, &db);
+
+	if (rc < 0)
+		return rc;
+	rc = store_get_int(db, TREE_SERVICE_KEY, TREE_SERVICE_UNITS, &units);
+	store_reader_done(t->opt.store, db);
+	t->service_units = (unsigned)units;
+	return rc;
+}
+
 static int enter_root(struct tree *t)
 {
 	struct version *v;
@@ -348,6 +362,8 @@ int tree_new(const struct tree_options *opt, struct tree **out_t)
 	t->by_id = calloc(t->buckets, sizeof(struct version *));
 	if (t->by_ino && t->by_id)
 		rc = make_root(t);
+	if (rc == 0)
+		rc = load_service_units(t);
 	if (rc == 0)
 		rc = enter_root(t);
 	if (rc == 0)

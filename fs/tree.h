@@ -14,9 +14,11 @@
  * the engine. Nothing here touches the network, and nothing waits.
  *
  * Attributes of a file that is open for writing (mode, owner, times, size) are
- * collected in memory and saved with its next flush or close, at the latest
- * by the syncer: so a small file costs one transaction to make and one to
- * close. Everything here shows the newest values.
+ * collected in memory and saved with its first flush, at the latest by the
+ * syncer, within a second: so a small file costs one transaction to make and
+ * one to close. Once all its writers were flushed, as programs see it closed,
+ * each change is saved before it is answered. Everything here shows the newest
+ * values.
  *
  * Who writes what of a file's row and content (fs/content.h):
  *  - node.cid: set here (make, first use, truncation to nothing), by a
@@ -67,6 +69,11 @@ struct tree_events {
 	void (*unsynced)(void *arg);
 };
 
+/* What is counted in front of our folder's path until the service has said more
+ * (facts/graph.md 11.1), in UTF-16 units; learned in table meta. */
+#define TREE_SERVICE_UNITS 40
+#define TREE_SERVICE_KEY   "service_units"
+
 struct tree_options {
 	struct store *store;
 	struct contents *contents;
@@ -74,15 +81,27 @@ struct tree_options {
 	unsigned path_units; /* UTF-16 units of our folder's path on the drive,
 	                      * counted against the service's limit */
 	bool read_only;
+	bool append_only;
 	uid_t uid; /* of the root and of what other devices made */
 	gid_t gid;
 	struct tree_events events;
 };
 
+/* append_only: what was sent, or is being sent, stays as it is: unlink, rmdir,
+ * renaming over it or exchanging it, truncating and opening it for writing are
+ * -EPERM. What is new may be written and removed until then; whoever still has
+ * it open from before goes on, and what he wrote is sent when he is done. A
+ * rename to a free name, modes and times are no harm. What other devices do is
+ * not asked. */
+
 /* After contents_recover(); what that left SOFT is the first tree_sync()'s.
  * Makes the root row in an empty store; takes contents_set_changed().
  * tree_free(): no handle is open, tree_sync() comes before. */
 int tree_new(const struct tree_options *opt, struct tree **out_t);
+
+/* The service counts that much in front of all paths: names that are made from
+ * now on are measured by it. */
+void tree_set_service_units(struct tree *t, unsigned units);
 void tree_free(struct tree *t);
 
 /* ---- what FUSE asks ------------------------------------------------------ */
@@ -155,7 +174,7 @@ int tree_get_parent(struct tree *t, uint64_t nodeid, uint64_t *out_ino);
 
 /* O_TRUNC is done here. Opening for writing a file that is not wholly here is
  * fine: fetch hydrates it (fs/fetch.h). -ESTALE: an outdated nodeid; -EISDIR;
- * -EROFS; -EPERM (foreign item); */
+ * -EROFS; -EPERM (foreign item, append_only). */
 int tree_open(struct tree *t, uint64_t nodeid, int flags,
               struct handle **out_h);
 /* Only after the last use of `h`. */
@@ -225,6 +244,9 @@ void tree_edit_version(struct tree_edit *e, uint64_t ino);
 /* Mode, owner, times that programs should see; not needed for s_ columns. A
  * closed file gets a new nodeid, since the kernel believes its own times. */
 void tree_edit_attr(struct tree_edit *e, uint64_t ino);
+/* A closed file gets a new nodeid, for the same content: attributes may be
+ * asked and set by the old one still, until the kernel has heard of it. */
+void tree_edit_renew(struct tree_edit *e, uint64_t ino);
 /* Wake the engine for it after the commit. */
 void tree_edit_dirty(struct tree_edit *e, uint64_t ino);
 /* Content that lost a user: collected after the commit when nobody has it. */

@@ -5,10 +5,12 @@
 
 #include "fs/content.h"
 #include "fs/db.h"
+#include "fs/hold.h"
 #include "fs/lock.h"
 #include "fs/store.h"
 #include "fs/tree_internal.h"
 #include "net/clock.h"
+#include "net/crashpoint.h"
 
 /* What the server may get to know; access times stay here. */
 #define SENT                                                                   \
@@ -19,10 +21,10 @@
 
 /* ---- pending attributes ----------------------------------------------------
  *
- * While a file is open for writing, its attributes (the kernel's sizes and
- * times come in their own requests) are collected in memory and go into the
- * row with the commit that a close needs anyway, or the syncer's, within a
- * second. */
+ * While a file is open for writing and was not flushed yet, its attributes (the
+ * kernel's sizes and times come in their own requests) are collected in memory
+ * and go into the row with the commit that a close needs anyway, or the
+ * syncer's, within a second. */
 
 static void merge(struct attrs *into, const struct attrs *a)
 {
@@ -159,6 +161,7 @@ static int save(struct save *s, struct content *c)
 		if (rc == 0)
 			rc = tree_commit(t, save_row(db, s, NULL));
 	}
+	CRASH_POINT("attributes-saved");
 	if (rc == 0)
 		tree_note_unsynced(t);
 	return rc;
@@ -271,6 +274,8 @@ static int empty_row(struct tree *t, struct db *db, struct node *n,
 	}
 	rc = content_add_empty(t->opt.contents, db, n->ino, n->gen + 1, prev,
 	                       &cid);
+	if (rc == 0)
+		rc = hold_note_content(db, n->ino);
 	if (rc < 0)
 		return rc;
 	n->cid = cid;
@@ -317,6 +322,7 @@ int tree_truncate(struct tree *t, uint64_t ino, const struct attrs *a)
 
 	lock_write(&t->lock, LOCK_TREE);
 	rc = truncate_row(t, &n, a, &drop);
+	CRASH_POINT("truncated");
 	if (rc == 0) {
 		former = tree_swap_content(t, ino, n.cid);
 		lock_take(&t->table_lock, LOCK_LEAF);
@@ -339,7 +345,9 @@ int tree_truncate(struct tree *t, uint64_t ino, const struct attrs *a)
 /* ---- changes
  * ----------------------------------------------------------------- */
 
-/* Into memory while somebody has it open for writing, else into the row. */
+/* Into memory while a flush is to come that saves it, else into the row: the
+ * kernel closes a file a while after close() has returned, and a change in
+ * between must not wait for the syncer. */
 static int set_row(struct tree *t, uint64_t ino, const struct attrs *a,
                    struct content *c)
 {
@@ -349,7 +357,7 @@ static int set_row(struct tree *t, uint64_t ino, const struct attrs *a,
 
 	lock_take(&t->table_lock, LOCK_LEAF);
 	l = tree_find_live_locked(t, ino);
-	if (l && l->writers) {
+	if (l && l->unflushed) {
 		tree_pend_locked(t, l, a);
 		pended = true;
 	} else if (l) {
@@ -415,7 +423,51 @@ static int check_change(struct tree *t, const struct node *n, unsigned what)
 		return -EPERM;
 	if (what & TREE_SET_SIZE && !node_is_file(n))
 		return node_is_dir(n) ? -EISDIR : -EINVAL;
+	if (what & TREE_SET_SIZE && t->opt.append_only) {
+		struct tree_use use;
+
+		tree_get_use(t, n->ino, &use);
+		return use.writers ? 0 : tree_guard_content(t, n);
+	}
 	return 0;
+}
+
+static void apply_to_stat(const struct attrs *a, struct stat *st)
+{
+	if (a->what & TREE_SET_MODE)
+		st->st_mode = (st->st_mode & S_IFMT) | (a->mode & 07777);
+	if (a->what & TREE_SET_UID)
+		st->st_uid = a->uid;
+	if (a->what & TREE_SET_GID)
+		st->st_gid = a->gid;
+	if (a->what & TREE_SET_ATIME)
+		st->st_atim = clock_ns_to_timespec(a->atime);
+	if (a->what & TREE_SET_MTIME)
+		st->st_mtim = clock_ns_to_timespec(a->mtime);
+	if (a->what & TREE_SET_CTIME)
+		st->st_ctim = clock_ns_to_timespec(a->ctime);
+}
+
+/* What is removed and may be open still has its attributes in memory alone.
+ * The kernel also writes out times it has kept, of a file that was replaced
+ * meanwhile too; an error would come out of the next syncfs() of the whole
+ * mount. -ESTALE: it is another case. */
+static int set_outdated(struct tree *t, uint64_t nodeid, const struct attrs *a,
+                        struct stat *out_st)
+{
+	struct version *v;
+	int rc = -ESTALE;
+
+	lock_take(&t->table_lock, LOCK_LEAF);
+	v = tree_find_locked(t, nodeid);
+	if (v && v->outdated && (!v->st.st_nlink || !(a->what & ~TIMES))) {
+		if (!v->st.st_nlink)
+			apply_to_stat(a, &v->st);
+		*out_st = v->st;
+		rc = 0;
+	}
+	lock_drop(&t->table_lock, LOCK_LEAF);
+	return rc;
 }
 
 int tree_set_attr(struct tree *t, uint64_t nodeid, const struct stat *st,
@@ -426,12 +478,8 @@ int tree_set_attr(struct tree *t, uint64_t nodeid, const struct stat *st,
 	int rc;
 
 	rc = tree_get_node(t, nodeid, &n);
-	/* The kernel writes out times it has kept, also of a file that was
-	 * replaced or removed meanwhile; an error would come out of the next
-	 * syncfs() of the whole mount. */
-	if (rc == -ESTALE && !(what & ~(unsigned)TIMES) &&
-	    is_outdated(t, nodeid, out_st))
-		return 0;
+	if (rc == -ESTALE && !(what & TREE_SET_SIZE))
+		return set_outdated(t, nodeid, &a, out_st);
 	if (rc == 0 && what)
 		rc = check_change(t, &n, what);
 	if (rc < 0)

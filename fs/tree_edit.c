@@ -24,6 +24,7 @@ struct note {
 	uint64_t id;  /* ino, or cid of a NOTE_DROP */
 	uint64_t dir; /* nodeid of the folder, once known; 0: nobody knows it */
 	struct stat st; /* NOTE_VERSION: what the old one was */
+	bool renewed;   /* NOTE_VERSION: of the same content */
 	char name[];
 };
 
@@ -119,7 +120,7 @@ static int get_former(struct tree *t, uint64_t ino, struct node *out_n)
 	return 0;
 }
 
-void tree_edit_version(struct tree_edit *e, uint64_t ino)
+static void note_version(struct tree_edit *e, uint64_t ino, bool renewed)
 {
 	struct note *note;
 	struct node former;
@@ -132,6 +133,22 @@ void tree_edit_version(struct tree_edit *e, uint64_t ino)
 		e->failed = true;
 	else if (note)
 		tree_fill_stat(&former, &note->st);
+	if (note)
+		note->renewed = renewed;
+}
+
+void tree_edit_version(struct tree_edit *e, uint64_t ino)
+{
+	note_version(e, ino, false);
+}
+
+void tree_edit_renew(struct tree_edit *e, uint64_t ino)
+{
+	struct tree_use use;
+
+	tree_get_use(e->t, ino, &use);
+	if (!use.readers && !use.writers)
+		note_version(e, ino, true);
 }
 
 void tree_edit_attr(struct tree_edit *e, uint64_t ino)
@@ -176,8 +193,11 @@ static void outdate(struct tree_edit *e, struct note *note)
 	l = tree_find_live_locked(t, note->id);
 	if (l)
 		v = l->current;
+	for (struct version *o = l ? l->versions : NULL; o; o = o->next)
+		o->renewed = o->renewed && note->renewed;
 	if (v) {
 		v->outdated = true;
+		v->renewed = note->renewed;
 		v->st = note->st;
 		l->current = NULL;
 		l->renumber = true;

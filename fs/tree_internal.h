@@ -30,6 +30,7 @@ struct live {
 	struct version *current; /* NULL: the next lookup makes one */
 	bool renumber;           /* its nodeid is not the ino any more */
 	unsigned readers, writers;
+	unsigned unflushed; /* of the writers: whose first FLUSH is to come */
 	int64_t wrote_ms, dirty_ms, fsync_ms, taken_ms;
 	bool gone;       /* unlinked: the engine waits for the close */
 	bool unfinished; /* NODE_FRESH is set: a close takes it away */
@@ -56,12 +57,14 @@ struct version {
 	 * tree.lock(write) and table_lock. */
 	struct content *content;
 	bool outdated;
+	bool renewed;   /* outdated, but the node's content is still the same */
 	struct stat st; /* of an outdated one: what it was */
 };
 
 struct handle {
 	struct version *version;
 	bool write;
+	bool flushed; /* table_lock; a close may have been answered */
 };
 
 struct tree {
@@ -72,6 +75,7 @@ struct tree {
 	struct version **by_id;
 	size_t buckets, nversions; /* buckets: power of two, of both tables */
 	uint64_t next_nodeid;
+	_Atomic unsigned service_units;
 	uint64_t epoch; /* of paths; changes when a directory may have moved */
 	struct live *pending;
 
@@ -127,6 +131,15 @@ int tree_save(struct tree *t, uint64_t ino, struct content *c, bool closing);
 /* Gives the node an empty content; the old one stays as what a power cut falls
  * back to. Who has it open gets the new one. `a`: other attributes. */
 int tree_truncate(struct tree *t, uint64_t ino, const struct attrs *a);
+
+/* ---- tree_guard.c -------------------------------------------------------- */
+
+/* -EPERM if append_only says that `n` stays as it is. Also within a
+ * transaction. */
+int tree_guard(struct tree *t, struct db *db, const struct node *n);
+/* The same for its content, about to be opened for writing, or truncated.
+ * Whoever has it open for writing may truncate it. */
+int tree_guard_content(struct tree *t, const struct node *n);
 
 /* ---- tree_names.c ----------------------------------------------------------
  */

@@ -9,10 +9,12 @@
 #include "fs/content.h"
 #include "fs/db.h"
 #include "fs/hidden.h"
+#include "fs/hold.h"
 #include "fs/lock.h"
 #include "fs/store.h"
 #include "fs/tree_internal.h"
 #include "net/clock.h"
+#include "net/crashpoint.h"
 #include "net/log.h"
 
 int tree_copy_name(const char *name, char *out)
@@ -264,6 +266,7 @@ static int make_locked(struct tree *t, struct make *m)
 	if (rc < 0)
 		return tree_commit(t, rc);
 	rc = tree_commit(t, 0);
+	CRASH_POINT("created");
 	if (rc < 0)
 		leave_new(t, m);
 	else if (m->handle)
@@ -375,6 +378,8 @@ int tree_unlink_row(struct db *db, struct node *n, uint64_t replaced_by,
 	n->flags |= NODE_DIRTY;
 	n->replaced_by = replaced_by;
 	n->ctime = now;
+	if (rc == 0 && node_on_server(n))
+		rc = hold_note(db, HOLD_OUT, n->s_id, n->ino, 0);
 	if (rc == 0)
 		rc = node_update(db, n);
 	return rc < 0 ? rc : node_set_place(db, n->ino, 0, n->name, NULL);
@@ -403,8 +408,8 @@ int tree_holds_hidden(struct db *db, const struct node *dir)
 	return rc;
 }
 
-static int check_remove(struct db *db, const struct node *n, bool dir,
-                        uint64_t *out_list)
+static int check_remove(struct tree *t, struct db *db, const struct node *n,
+                        bool dir, uint64_t *out_list)
 {
 	int rc;
 
@@ -412,8 +417,9 @@ static int check_remove(struct db *db, const struct node *n, bool dir,
 		return dir ? -ENOTDIR : -EISDIR;
 	if (n->flags & NODE_FOREIGN)
 		return -EPERM;
-	if (!dir)
-		return 0;
+	rc = tree_guard(t, db, n);
+	if (rc < 0 || !dir)
+		return rc;
 	if (n->flags & NODE_UNLISTED) {
 		*out_list = n->ino;
 		return -EAGAIN;
@@ -441,7 +447,7 @@ static int remove_name(struct tree *t, uint64_t parent, const char *name,
 	if (rc == 0)
 		rc = node_get_child(db, in.ino, name, &n);
 	if (rc == 0)
-		rc = check_remove(db, &n, dir, out_list);
+		rc = check_remove(t, db, &n, dir, out_list);
 	if (rc == 0)
 		rc = tree_unlink_row(db, &n, 0, now);
 	if (rc == 0)
@@ -449,6 +455,7 @@ static int remove_name(struct tree *t, uint64_t parent, const char *name,
 	if (rc == 0)
 		tree_note_gone(t, n.ino);
 	rc = tree_end(t, rc);
+	CRASH_POINT("unlinked");
 	if (rc == 0)
 		tree_note_dirty(t, n.ino);
 	return rc;

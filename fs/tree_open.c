@@ -206,6 +206,7 @@ void tree_open_locked(struct version *v, struct handle *h)
 		v->live->writers++;
 	else
 		v->live->readers++;
+	v->live->unflushed += h->write;
 }
 
 struct content *tree_close_locked(struct tree *t, struct handle *h)
@@ -217,6 +218,7 @@ struct content *tree_close_locked(struct tree *t, struct handle *h)
 		v->live->writers--;
 	else
 		v->live->readers--;
+	v->live->unflushed -= h->write && !h->flushed;
 	if (--v->handles == 0) {
 		c = v->content;
 		v->content = NULL;
@@ -231,7 +233,9 @@ static int check_open(struct tree *t, const struct node *n, bool write)
 		return node_is_dir(n) ? -EISDIR : -EINVAL;
 	if (n->flags & NODE_FOREIGN)
 		return -EPERM;
-	return write && t->opt.read_only ? -EROFS : 0;
+	if (write && t->opt.read_only)
+		return -EROFS;
+	return write ? tree_guard_content(t, n) : 0;
 }
 
 static int register_handle(struct tree *t, uint64_t nodeid, struct handle *h)

@@ -80,10 +80,19 @@ static int path_units(struct tree *t, struct db *db, uint64_t ino,
 		at = n.parent;
 	}
 	if (at == NODE_ROOT)
-		sum += t->opt.path_units;
+		sum += t->service_units + t->opt.path_units;
 	put_cached(t, ino, sum);
 	*out = sum;
 	return 0;
+}
+
+void tree_set_service_units(struct tree *t, unsigned units)
+{
+	lock_take(&t->table_lock, LOCK_LEAF);
+	if (t->service_units != units)
+		t->epoch++;
+	t->service_units = units;
+	lock_drop(&t->table_lock, LOCK_LEAF);
 }
 
 struct walk {

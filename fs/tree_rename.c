@@ -11,6 +11,7 @@
 #include "fs/store.h"
 #include "fs/tree_internal.h"
 #include "net/clock.h"
+#include "net/crashpoint.h"
 
 struct move {
 	struct tree *t;
@@ -33,10 +34,13 @@ static int check_kinds(struct db *db, const struct move *m, uint64_t *out_list)
 		return -EPERM;
 	if (m->flags & RENAME_NOREPLACE)
 		return m->dst.ino ? -EEXIST : 0;
-	if (m->flags & RENAME_EXCHANGE)
-		return m->dst.ino ? 0 : -ENOENT;
 	if (!m->dst.ino)
-		return 0;
+		return m->flags & RENAME_EXCHANGE ? -ENOENT : 0;
+	rc = tree_guard(m->t, db, &m->dst);
+	if (rc == 0 && m->flags & RENAME_EXCHANGE)
+		return tree_guard(m->t, db, &m->src);
+	if (rc < 0)
+		return rc;
 	if (src_dir != dst_dir)
 		return src_dir ? -ENOTDIR : -EISDIR;
 	if (!dst_dir)
@@ -273,6 +277,7 @@ int tree_rename(struct tree *t, uint64_t parent, const char *name,
 	if (rc == 0 && (node_is_dir(&m->src) || node_is_dir(&m->dst)))
 		tree_forget_paths(t);
 	lock_rw_drop(&t->lock, LOCK_TREE);
+	CRASH_POINT("renamed");
 	content_put(c);
 	if (rc == 0)
 		after_move(t, m);

@@ -10,6 +10,7 @@
 #include "fs/store.h"
 #include "fs/tree_internal.h"
 #include "net/clock.h"
+#include "net/crashpoint.h"
 #include "net/log.h"
 
 /* ---- after a write
@@ -247,8 +248,11 @@ int tree_sync(struct tree *t)
 
 	if (atomic_exchange(&t->unsynced, false)) {
 		saved = save_all(t);
+		CRASH_POINT("sync-saved");
 		settled = settle_all(t);
+		CRASH_POINT("sync-settled");
 		rc = store_sync(t->opt.store);
+		CRASH_POINT("sync-durable");
 	}
 	if (rc == 0)
 		rc = contents_tidy(t->opt.contents);
@@ -277,6 +281,16 @@ static bool take_unsynced(struct tree *t, uint64_t ino, bool has_bytes)
 	return take;
 }
 
+/* What programs are told from now on, nobody's flush will save. */
+static void note_flushed(struct tree *t, struct handle *h)
+{
+	lock_take(&t->table_lock, LOCK_LEAF);
+	if (!h->flushed)
+		h->version->live->unflushed--;
+	h->flushed = true;
+	lock_drop(&t->table_lock, LOCK_LEAF);
+}
+
 int tree_flush(struct tree *t, struct handle *h)
 {
 	uint64_t ino = handle_ino(h);
@@ -285,8 +299,10 @@ int tree_flush(struct tree *t, struct handle *h)
 
 	if (!h->write)
 		return 0;
+	note_flushed(t, h);
 	c = tree_get_open(t, ino);
 	rc = tree_save(t, ino, c, false);
+	CRASH_POINT("flushed");
 	if (rc == 0 && c && take_unsynced(t, ino, content_size(c)))
 		tree_queue_soft(t, content_cid(c));
 	content_put(c);
@@ -346,9 +362,13 @@ int tree_fsync(struct tree *t, struct handle *h)
 	if (rc == 0 && c && content_is_soft(c)) {
 		take_unsynced(t, ino, true);
 		rc = make_durable(t, c);
+		CRASH_POINT("fsync-settled");
 		if (rc == 0)
 			note_fsync(t, ino);
 	}
 	content_put(c);
-	return rc < 0 ? rc : store_sync(t->opt.store);
+	if (rc >= 0)
+		rc = store_sync(t->opt.store);
+	CRASH_POINT("fsync-durable");
+	return rc;
 }

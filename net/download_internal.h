@@ -34,6 +34,7 @@ struct download {
 	 * URL, which need not be the item's eTag in its spelling. */
 	char host_tag[256];
 	bool fetching;
+	bool led; /* the URL is where another one led to */
 };
 
 /* from        to         when                               moved by
@@ -85,6 +86,7 @@ struct download_range {
 	uint64_t skip; /* bytes of the body before `off` */
 	bool moved;    /* something was delivered */
 	bool infected;
+	bool doubtful;      /* its size is not the content's */
 	int own_rc;         /* -ESTALE, or what the owner said; 0: neither */
 	struct buf trouble; /* body of another status, for its code */
 };

@@ -18,6 +18,7 @@
 	4096 /* bytes of an error body: its code is near the top               \
 	      */
 #define MAX_HOPS     3
+#define MAX_LOOKS    2
 #define MAX_STALL_MS 30000
 
 #define TO(s) (1u << RANGE_##s)
@@ -205,6 +206,7 @@ static int on_head(void *arg, const struct http_answer *a)
 		rc = look_at_part(r, a);
 	else if (a->status == 200)
 		rc = look_at_whole(r, a);
+	r->doubtful = rc == -ESTALE;
 	if (rc == 0 && (a->status == 200 || a->status == 206))
 		rc = look_at_tag(r->d, a);
 	if (rc == -ESTALE)
@@ -249,6 +251,13 @@ static int on_data(void *arg, const void *data, size_t len)
 
 /* ---- what to do about it ------------------------------------------------- */
 
+/* What the owner may tell from trouble of the service. */
+static bool is_network(int rc)
+{
+	return rc == -ENETUNREACH || rc == -ETIMEDOUT || rc == -ENETRESET ||
+	       rc == -EKEYREJECTED;
+}
+
 static void give_up_or_wait(struct download_range *r, int rc,
                             const struct retry_out *out)
 {
@@ -257,7 +266,7 @@ static void give_up_or_wait(struct download_range *r, int rc,
 
 	if (out->freeze)
 		due = 0; /* the gate holds all of them */
-	r->last_rc = rc < 0 ? rc : out->rc;
+	r->last_rc = is_network(rc) ? rc : out->rc;
 	if (r->patience_ms == 0 ||
 	    graph_gate_earliest_ms(g, true, due) > patience_end_ms(r)) {
 		range_end(r, r->last_rc);
@@ -267,6 +276,9 @@ static void give_up_or_wait(struct download_range *r, int rc,
 	         " attempt=%u retry_in_ms=%" PRId64,
 	         r->status, r->last_rc, r->off, r->attempt, out->wait_ms);
 	r->attempt++;
+	/* Where another URL led to may never have been there. */
+	if (rc < 0 && r->d->led && !r->moved)
+		download_drop_url(r->d, r->url_seq);
 	set_state(r, RANGE_WAITING);
 	enter_gate(r, due, rc < 0);
 }
@@ -298,9 +310,11 @@ static bool follow(struct download_range *r, const struct http_answer *a)
 	    !http_url_allowed(location))
 		return false;
 	r->hops++;
-	if (r->url_seq == r->d->url_seq &&
-	    !download_replace_url(r->d, location))
-		return false;
+	if (r->url_seq == r->d->url_seq) {
+		if (!download_replace_url(r->d, location))
+			return false;
+		r->d->led = true;
+	}
 	wait_for_turn(r);
 	return true;
 }
@@ -332,6 +346,12 @@ static void act_on(struct download_range *r, int rc,
 		give_up_or_wait(r, rc, &out);
 		break;
 	case RETRY_LOOK: /* 416: the item tells whether it is another one */
+		if (r->attempt >= MAX_LOOKS) {
+			range_end(r, out.rc == -EBUSY ? -EBUSY : -EIO);
+			break;
+		}
+		new_url(r, &out);
+		break;
 	case RETRY_RESTART:
 		new_url(r, &out);
 		break;
@@ -344,6 +364,19 @@ static void act_on(struct download_range *r, int rc,
 		range_end(r, out.rc);
 		break;
 	}
+}
+
+/* Something of another size: either the item is another version by now, which
+ * asking for its URL shows, or that was not its content at all. */
+static void doubt(struct download_range *r, const struct http_answer *a)
+{
+	struct retry_out out = judge(r, -EBADMSG, a, "");
+
+	download_drop_url(r->d, r->url_seq);
+	if (r->attempt == 0)
+		new_url(r, &out);
+	else
+		act_on(r, -EBADMSG, a, "");
 }
 
 static void note_progress(struct download_range *r)
@@ -366,6 +399,8 @@ static void decide(struct download_range *r, const struct http_answer *a,
 		range_end(r, 0);
 	else if (r->canceled)
 		range_end(r, -ECANCELED);
+	else if (r->doubtful)
+		doubt(r, a);
 	else if (r->own_rc)
 		range_end(r, r->own_rc);
 	else if (is_malware(r, code))
@@ -387,6 +422,7 @@ static void on_done(void *arg, const struct http_answer *a)
 	pthread_mutex_unlock(&r->d->lock);
 	if (r->trouble.len)
 		json = json_parse(r->trouble.data, r->trouble.len);
+	graph_outcome_code(&o, graph_error_code(json));
 	graph_gate_leave(g, &r->slot, &o);
 	decide(r, a, graph_error_code(json));
 	cJSON_Delete(json);
@@ -426,7 +462,7 @@ static int start_receiving(struct download_range *r)
 	r->url_seq = d->url_seq;
 	r->status = 0;
 	r->skip = 0;
-	r->moved = r->infected = false;
+	r->moved = r->infected = r->doubtful = false;
 	r->own_rc = 0;
 	buf_done(&r->trouble);
 	rc = http_start(d->g->http, &spec, &req);

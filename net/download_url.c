@@ -19,6 +19,7 @@ bool download_replace_url(struct download *d, const char *url)
 	d->url = copy;
 	d->url_seq++;
 	d->host_tag[0] = '\0';
+	d->led = false;
 	return true;
 }
 

@@ -257,8 +257,26 @@ void graph_publish_state(struct graph *g)
 		.requests = g->requests,
 	};
 
+	graph_changed_fn *changed = NULL;
+	void *arg;
+
 	pthread_mutex_lock(&g->lock);
+	if (now.offline != g->state.offline ||
+	    now.signed_out != g->state.signed_out ||
+	    now.frozen_until_ms != g->state.frozen_until_ms)
+		changed = g->on_change;
+	arg = g->on_change_arg;
 	g->state = now;
+	pthread_mutex_unlock(&g->lock);
+	if (changed)
+		changed(arg);
+}
+
+void graph_on_change(struct graph *g, graph_changed_fn *changed, void *arg)
+{
+	pthread_mutex_lock(&g->lock);
+	g->on_change = changed;
+	g->on_change_arg = arg;
 	pthread_mutex_unlock(&g->lock);
 }
 
@@ -267,6 +285,7 @@ void graph_get_state(struct graph *g, struct graph_state *out)
 	pthread_mutex_lock(&g->lock);
 	*out = g->state;
 	pthread_mutex_unlock(&g->lock);
+	out->bulk_sent = http_get_bulk_sent(g->http);
 	if (out->frozen_until_ms <= clock_mono_ms())
 		out->frozen_until_ms = 0;
 }

@@ -65,9 +65,15 @@ struct graph_state {
 	bool signed_out;         /* the last token request was refused */
 	int64_t frozen_until_ms; /* clock_mono_ms(); 0: not throttled */
 	unsigned in_flight;      /* requests now */
-	uint64_t requests; /* sent since the start, parts counted singly */
+	uint64_t requests;  /* sent since the start, parts counted singly */
+	uint64_t bulk_sent; /* bytes of content, http_get_bulk_sent() */
 };
 void graph_get_state(struct graph *g, struct graph_state *out);
+
+/* Called on the network thread, no lock held, when the first three of them
+ * changed. Before the first request; `changed` outlives the graph. */
+typedef void graph_changed_fn(void *arg);
+void graph_on_change(struct graph *g, graph_changed_fn *changed, void *arg);
 
 /* The network may be back (resume, route change): tries waiting calls now. */
 void graph_kick(struct graph *g);
@@ -104,9 +110,10 @@ struct graph_call {
 	size_t body_len;
 	enum http_prio prio;
 	unsigned units;      /* resource units, facts 10.1; 0: by the method */
-	bool batch;          /* may ride in a $batch with others... */
-	bool gather;         /* ...for which it waits a few ms: nobody waits
-	                      * for the answer */
+	bool batch;          /* may ride in a $batch with others, for which it
+	                      * waits a little while others are under way... */
+	bool gather;         /* ...and also if none is: nobody waits for the
+	                      * answer */
 	int64_t patience_ms; /* how long to go on after RETRY_WAIT verdicts;
 	                      * 0: one try; -1: for ever */
 	graph_done_fn *done;
@@ -150,9 +157,10 @@ int graph_prepare_list(struct graph *g, const char *folder_id,
                        struct graph_prepared *p); /* first page, $top=1000 */
 int graph_prepare_link(struct graph *g, const char *link,
                        struct graph_prepared *p); /* next page, delta link */
-int graph_prepare_delta(struct graph *g, bool latest,
-                        struct graph_prepared *p); /* root, no token;
-                                                    * $top=1000 */
+/* No token; $top=1000. `folder_id` NULL: of the whole drive; else what lies
+ * below it (facts 7.1: personal drives). */
+int graph_prepare_delta(struct graph *g, const char *folder_id, bool latest,
+                        struct graph_prepared *p);
 /* conflictBehavior fail. */
 int graph_prepare_mkdir(struct graph *g, const char *parent_id,
                         const char *name, struct graph_prepared *p);
@@ -211,8 +219,19 @@ struct graph_page {
 int graph_parse_page(struct graph *g, const cJSON *json,
                      struct graph_page *out);
 
+/* Whether a list of pages comes to an end: zeros before the first one.
+ * graph_walk_on() after each page that has a next one: -ELOOP if that was seen
+ * before, at the latest when it has been gone round thrice, or if nothing but
+ * empty pages came for long. */
+struct graph_walk {
+	uint64_t mark; /* one of the links so far */
+	unsigned steps, until, empty;
+};
+int graph_walk_on(struct graph_walk *w, const struct graph_page *page);
+
 struct graph_drive {
 	const char *id, *type;          /* NULL: missing */
+	const char *web_url;            /* the same */
 	int64_t total, used, remaining; /* -1: unknown (facts 2.6) */
 };
 int graph_parse_drive(const cJSON *json, struct graph_drive *out);

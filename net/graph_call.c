@@ -138,7 +138,7 @@ void graph_call_rides(struct call *c)
 
 void graph_call_alone(struct call *c)
 {
-	c->alone = true;
+	c->slot.joins = false;
 	wait_again(c, 0, false);
 }
 
@@ -288,7 +288,7 @@ static void begin(struct graph_mail *m)
 		              RETRY_WAIT);
 	else {
 		/* At one moment for all who came in between. */
-		if (c->c.gather && c->item_key)
+		if (c->slot.joins && (c->c.gather || c->g->gate.joining))
 			c->slot.due_ms = (now / GATHER_MS + 2) * GATHER_MS;
 		graph_gate_enter(c->g, &c->slot);
 	}
@@ -380,6 +380,7 @@ static int copy_call(struct call *c, const struct graph_call *from)
 	c->slot.expired = slot_expired;
 	if (from->batch && !from->type)
 		c->item_key = graph_batch_key(c);
+	c->slot.joins = c->item_key != NULL;
 	return 0;
 }
 

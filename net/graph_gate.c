@@ -1,6 +1,7 @@
 #include "net/graph_internal.h"
 
 #include <errno.h>
+#include <strings.h>
 
 #include <sodium.h>
 
@@ -137,14 +138,36 @@ static bool offline_bars(const struct graph_gate *gate,
 	       (gate->probing || now_ms < gate->probe_ms);
 }
 
+/* While some batches are under way the next one fills up: it goes when it is
+ * full, or when one of them is back. Nobody waits longer than a round trip, and
+ * a user not at all. */
+static bool awaits_company(const struct graph_gate *gate,
+                           const struct graph_slot *s)
+{
+	const struct graph_slot *other;
+	unsigned company = 0;
+
+	if (!s->joins || s->class == PACE_USER || gate->joining < GRAPH_BATCHES)
+		return false;
+	TAILQ_FOREACH (other, &gate->ready[s->class], link)
+		if (other->joins && ++company == GRAPH_BATCH)
+			return false;
+	return true;
+}
+
 static struct graph_slot *first_unbarred(const struct graph_gate *gate,
                                          unsigned class, int64_t now_ms)
 {
 	struct graph_slot *s;
+	bool early = false;
 
-	TAILQ_FOREACH (s, &gate->ready[class], link)
-		if (!offline_bars(gate, s, now_ms))
+	TAILQ_FOREACH (s, &gate->ready[class], link) {
+		if (offline_bars(gate, s, now_ms) || (early && s->joins))
+			continue;
+		early = awaits_company(gate, s);
+		if (!early)
 			return s;
+	}
 	return NULL;
 }
 
@@ -172,6 +195,7 @@ bool graph_gate_has_room(struct graph *g, enum pace_class class, unsigned units)
 void graph_gate_begin(struct graph *g, struct graph_slot *s, unsigned units)
 {
 	pace_start(&g->gate.pace, s->class, units, clock_mono_ms(), &s->ticket);
+	g->gate.joining += s->joins;
 }
 
 static void let_in(struct graph *g, struct graph_slot *s)
@@ -340,6 +364,12 @@ struct graph_outcome graph_http_outcome(const struct http_answer *a)
 	return o;
 }
 
+void graph_outcome_code(struct graph_outcome *o, const char *code)
+{
+	if (o->pace.status == 403 && !strcasecmp(code, "throttledRequest"))
+		o->pace.status = 429;
+}
+
 void graph_gate_throttled(struct graph *g, struct graph_slot *s,
                           const struct pace_result *part)
 {
@@ -354,6 +384,7 @@ void graph_gate_leave(struct graph *g, struct graph_slot *s,
 	bool probe = s->is_probe;
 
 	s->is_probe = false;
+	gate->joining -= s->joins;
 	pace_done(&gate->pace, &s->ticket, &o->pace, now_ms);
 	if (probe)
 		gate->probing = false;

@@ -27,9 +27,10 @@
 #include "net/pace.h"
 #include "net/retry.h"
 
-#define GRAPH_NEVER INT64_MAX
-#define GRAPH_PRIOS (HTTP_PRIO_BULK + 1)
-#define GRAPH_BATCH 20 /* requests in a $batch, facts 9 */
+#define GRAPH_NEVER   INT64_MAX
+#define GRAPH_PRIOS   (HTTP_PRIO_BULK + 1)
+#define GRAPH_BATCH   20 /* requests in a $batch, facts 9 */
+#define GRAPH_BATCHES 4  /* under way before the next one waits to be full */
 
 /* ---- mail: a function to be called on the network thread ----------------- */
 
@@ -56,11 +57,13 @@ struct graph_slot {
 	TAILQ_ENTRY(graph_slot) link;
 	enum pace_class class;
 	unsigned units;
-	bool content;     /* goes to an upload or download host, not to Graph */
-	bool by_trouble;  /* waits for the network: a kick ends the wait */
-	bool waits;       /* on one of the gate's lists */
-	bool is_probe;    /* offline: this one finds out */
-	int64_t due_ms;   /* not before; 0: now */
+	bool content;    /* goes to an upload or download host, not to Graph */
+	bool by_trouble; /* waits for the network: a kick ends the wait */
+	bool waits;      /* on one of the gate's lists */
+	bool joins;      /* may share a $batch with others; a call with item_key
+	                  * does, until a batch with it was refused */
+	bool is_probe;   /* offline: this one finds out */
+	int64_t due_ms;  /* not before; 0: now */
 	int64_t until_ms; /* `expired` comes then; GRAPH_NEVER: waits on */
 	struct pace_ticket ticket; /* between _begin and _leave */
 
@@ -76,7 +79,8 @@ struct graph_gate {
 	struct graph_slots later;               /* not due yet; soonest first */
 	int64_t until_ms;                       /* nobody expires before */
 	struct pace pace;
-	int64_t pace_ms; /* when to ask the pace again */
+	unsigned joining; /* under way: trips that others might have joined */
+	int64_t pace_ms;  /* when to ask the pace again */
 	bool offline;
 	bool probing;     /* offline: somebody inside finds out */
 	int64_t probe_ms; /* offline: the next try */
@@ -114,6 +118,9 @@ void graph_gate_leave(struct graph *g, struct graph_slot *s,
 /* Nothing was sent, or nothing came back. */
 struct graph_outcome graph_no_outcome(void);
 struct graph_outcome graph_http_outcome(const struct http_answer *a);
+/* The code of its body, "" if none: throttling in the dress of another error
+ * freezes as a 429 does (facts 10.1). */
+void graph_outcome_code(struct graph_outcome *o, const char *code);
 
 /* Lets in who may go now and sets the timer for the others. */
 void graph_gate_pump(struct graph *g);
@@ -135,13 +142,15 @@ struct graph {
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* no user is left, or a graph_wait() is over */
-	struct graph_mails mails; /* lock */
-	bool poked;               /* lock; a timer will open the mail */
-	bool kick, stop;          /* lock; wishes, as mail */
-	bool stopping;            /* lock; nothing starts any more */
-	unsigned users;           /* lock; whatever will call or be called */
-	char *drive;              /* lock; path of the drive */
-	struct graph_state state; /* lock; as of the last pump */
+	struct graph_mails mails;    /* lock */
+	bool poked;                  /* lock; a timer will open the mail */
+	bool kick, stop;             /* lock; wishes, as mail */
+	bool stopping;               /* lock; nothing starts any more */
+	unsigned users;              /* lock; whatever will call or be called */
+	char *drive;                 /* lock; path of the drive */
+	struct graph_state state;    /* lock; as of the last pump */
+	graph_changed_fn *on_change; /* lock; or NULL */
+	void *on_change_arg;
 
 	/* Network thread only. */
 	bool stopped; /* nobody waits any more */
@@ -212,7 +221,6 @@ struct call {
 	unsigned attempt;
 	unsigned hops;   /* redirects followed */
 	bool refreshed;  /* it was refused with 401 once */
-	bool alone;      /* a batch with it was refused */
 	bool maybe_done; /* some try had no clear answer */
 	int last_rc;     /* of the last try, 0: there was none */
 	long last_status;

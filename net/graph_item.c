@@ -3,12 +3,16 @@
 #include <errno.h>
 #include <string.h>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include "net/clock.h"
 #include "net/graph_internal.h"
 #include "net/quickxor.h"
 
-#define MAX_ID   255
-#define MAX_ETAG 1024
+#define MAX_ID    255
+#define MAX_ETAG  1024
+#define MAX_EMPTY 5000 /* pages */
 
 /* A string that may stand in a URL segment or a header: NULL if it can't. */
 static const char *usable(const char *s, size_t max)
@@ -44,12 +48,11 @@ static int64_t not_negative(const cJSON *obj, const char *name)
 	return n < 0 ? -1 : n;
 }
 
-static int64_t item_time(const cJSON *obj, const char *name)
+static bool item_time(const cJSON *obj, const char *name, int64_t *out_ns)
 {
 	const char *text = json_str(obj, name);
-	int64_t ns;
 
-	return text && clock_parse_rfc3339(text, &ns) == 0 ? ns : 0;
+	return text && clock_parse_rfc3339(text, out_ns) == 0;
 }
 
 /* The hash of nothing comes for empty files and with tombstones (facts 12.1,
@@ -95,10 +98,9 @@ int graph_parse_item(const cJSON *json, struct graph_item *out)
 	item.kind = item_kind(json, item.root);
 	item.size = not_negative(json, "size");
 	item.has_hash = item_hash(json, item.hash);
-	item.mtime_ns = item_time(info, "lastModifiedDateTime");
-	if (!item.mtime_ns)
-		item.mtime_ns = item_time(json, "lastModifiedDateTime");
-	item.created_ns = item_time(json, "createdDateTime");
+	if (!item_time(info, "lastModifiedDateTime", &item.mtime_ns))
+		item_time(json, "lastModifiedDateTime", &item.mtime_ns);
+	item_time(json, "createdDateTime", &item.created_ns);
 	item.child_count = not_negative(json_obj(json, "folder"), "childCount");
 	item.download_url = item_download_url(json);
 	*out = item;
@@ -133,6 +135,23 @@ int graph_parse_page(struct graph *g, const cJSON *json, struct graph_page *out)
 	return 0;
 }
 
+/* Brent: the link that all others are compared with is exchanged at each power
+ * of two. Empty pages are common, thousands of them in a row are not. */
+int graph_walk_on(struct graph_walk *w, const struct graph_page *page)
+{
+	const char *link = page->next_link;
+	uint64_t sum = XXH3_64bits(link, strlen(link));
+
+	w->empty = page->value->child ? 0 : w->empty + 1;
+	if ((w->steps && sum == w->mark) || w->empty > MAX_EMPTY)
+		return -ELOOP;
+	if (w->steps++ == w->until) {
+		w->mark = sum;
+		w->until = w->steps * 2;
+	}
+	return 0;
+}
+
 /* Missing, zero, negative and contradictory numbers have all been seen: a
  * total that isn't positive means that nothing is known (facts 2.6). */
 int graph_parse_drive(const cJSON *json, struct graph_drive *out)
@@ -145,6 +164,7 @@ int graph_parse_drive(const cJSON *json, struct graph_drive *out)
 		return -EBADMSG;
 	drive.id = usable(json_str(json, "id"), MAX_ID);
 	drive.type = json_str(json, "driveType");
+	drive.web_url = json_str(json, "webUrl");
 	drive.used = not_negative(quota, "used");
 	drive.total = not_negative(quota, "total");
 	if (drive.total <= 0) {

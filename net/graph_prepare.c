@@ -193,12 +193,18 @@ int graph_prepare_link(struct graph *g, const char *link,
 	return prepare(p, RETRY_PAGE, "GET", 2, &path);
 }
 
-int graph_prepare_delta(struct graph *g, bool latest, struct graph_prepared *p)
+int graph_prepare_delta(struct graph *g, const char *folder_id, bool latest,
+                        struct graph_prepared *p)
 {
 	struct buf path = BUF_INIT;
 
-	graph_add_drive(g, &path);
-	buf_add_str(&path, "/root/delta?");
+	if (folder_id) {
+		graph_add_item(g, &path, folder_id);
+	} else {
+		graph_add_drive(g, &path);
+		buf_add_str(&path, "/root");
+	}
+	buf_add_str(&path, "/delta?");
 	buf_add_str(&path, latest ? "token=latest" : "$top=1000&" SELECT);
 	return prepare_get(p, 2, &path);
 }

@@ -205,6 +205,21 @@ static int total_ms(const struct call *c)
 	return left < 1000 ? 1000 : left > INT32_MAX ? INT32_MAX : (int)left;
 }
 
+/* Of a batch: when the last of them has no more use for it. */
+static int longest_ms(const struct trip *t)
+{
+	int longest = 0;
+
+	for (unsigned i = 0; i < t->count; i++) {
+		int ms = total_ms(t->calls[i]);
+
+		if (!ms)
+			return 0;
+		longest = ms > longest ? ms : longest;
+	}
+	return longest;
+}
+
 static void fill_single(struct http_spec *s, const struct call *c)
 {
 	s->method = c->method;
@@ -227,6 +242,7 @@ static int fill_batch(struct http_spec *s, const struct trip *t,
 	s->headers = batch_headers;
 	s->body = *out_body;
 	s->body_len = strlen(*out_body);
+	s->total_ms = longest_ms(t);
 	return 0;
 }
 
@@ -375,7 +391,7 @@ static void ask_token(struct trip *t)
 /* Two calls for one item would run in no order (facts 9). */
 static bool may_ride(const struct trip *t, const struct call *c)
 {
-	if (!c->item_key || c->alone)
+	if (!c->slot.joins)
 		return false;
 	for (unsigned i = 0; i < t->count; i++)
 		if (!strcmp(t->calls[i]->item_key, c->item_key))
@@ -399,7 +415,7 @@ static unsigned pick_up_others(struct trip *t)
 	unsigned units = first->slot.units;
 	struct graph_slot *s, *next;
 
-	if (!first->item_key || first->alone)
+	if (!first->slot.joins)
 		return units;
 	for (s = TAILQ_FIRST(waiting); s && t->count < GRAPH_BATCH; s = next) {
 		struct call *c = graph_slot_call(s);

@@ -70,6 +70,18 @@ void http_resume(struct http_request *r)
 	send_signal(r, HTTP_SIGNAL_RESUME);
 }
 
+uint64_t http_get_bulk_sent(struct http *h)
+{
+	return atomic_load(&h->bulk_sent);
+}
+
+void http_get_traffic(struct http *h, uint64_t *out_sent,
+                      uint64_t *out_received)
+{
+	*out_sent = atomic_load(&h->sent);
+	*out_received = atomic_load(&h->received);
+}
+
 void http_set_limits(struct http *h, uint64_t up_bytes_per_s,
                      uint64_t down_bytes_per_s)
 {

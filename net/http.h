@@ -30,7 +30,8 @@ struct http_options {
 	const char *user_agent;   /* NULL: none */
 	const char *ca_file;      /* PEM; NULL: the system's */
 	bool http2;               /* only where libcurl is sound */
-	unsigned max_connections; /* per host; 0: 32 */
+	bool http2_any;           /* with any libcurl: to try it */
+	unsigned max_connections; /* per host; 0: 40 */
 	uint64_t up_bytes_per_s;  /* 0: no limit, over all requests */
 	uint64_t down_bytes_per_s;
 };
@@ -46,6 +47,14 @@ int http_new(const struct http_options *opt, struct http **out_h);
  * are left, before their time, and joins the thread. From then on nothing can
  * be started (-ESHUTDOWN), also not by those callbacks. */
 void http_free(struct http *h);
+
+/* Bytes of bodies handed to the network so far in HTTP_PRIO_BULK, those sent
+ * again included: who waits for uploads sees that they move. */
+uint64_t http_get_bulk_sent(struct http *h);
+
+/* Bytes of all bodies so far, requests' and answers': for people. */
+void http_get_traffic(struct http *h, uint64_t *out_sent,
+                      uint64_t *out_received);
 
 /* New limits for what is sent and received from now on; 0 takes one away. */
 void http_set_limits(struct http *h, uint64_t up_bytes_per_s,

@@ -18,6 +18,7 @@
 #define NMB_HTTP_INTERNAL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
@@ -156,6 +157,8 @@ struct http {
 	struct http_requests running;
 	struct http_socks socks;
 	struct http_bucket up, down;
+	_Atomic uint64_t bulk_sent; /* body bytes of HTTP_PRIO_BULK */
+	_Atomic uint64_t sent, received; /* body bytes of all */
 };
 
 /* http.c: what the thread runs; and makes it look into the mailbox, the caller

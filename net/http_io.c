@@ -132,6 +132,7 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
 		return 0; /* not `len`: an error to libcurl */
 	}
 	http_bucket_take(&r->h->down, len);
+	atomic_fetch_add(&r->h->received, (uint64_t)len);
 	r->down_bytes += len;
 	return len;
 }
@@ -174,6 +175,9 @@ static size_t on_read(char *buf, size_t size, size_t n, void *arg)
 	}
 	http_bucket_take(&r->h->up, (size_t)got);
 	r->up_bytes += (uint64_t)got;
+	atomic_fetch_add(&r->h->sent, (uint64_t)got);
+	if (r->spec.prio == HTTP_PRIO_BULK)
+		atomic_fetch_add(&r->h->bulk_sent, (uint64_t)got);
 	return (size_t)got;
 }
 

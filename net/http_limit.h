@@ -13,7 +13,7 @@
 
 struct http_bucket {
 	uint64_t rate;   /* bytes per second; 0: no limit */
-	int64_t level;   /* bytes that may go now; negative: debt */
+	int64_t level;   /* thousandths of bytes that may go; negative: debt */
 	int64_t last_ms; /* when `level` was right */
 };
 

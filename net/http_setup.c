@@ -12,7 +12,7 @@
 #include "net/http_internal.h"
 #include "net/log.h"
 
-#define DEFAULT_CONNECTIONS 32u
+#define DEFAULT_CONNECTIONS 40u
 
 static void init_libraries(void)
 {
@@ -54,10 +54,10 @@ static int copy_options(struct http *h, const struct http_options *opt)
 {
 	h->max_connections = opt->max_connections ? opt->max_connections
 	                                          : DEFAULT_CONNECTIONS;
-	h->http2 = opt->http2 && has_sound_http2();
+	h->http2 = opt->http2_any || (opt->http2 && has_sound_http2());
 	if (opt->http2 && !h->http2)
-		log_info("http2=off reason=\"libcurl %s\"",
-		         curl_version_info(CURLVERSION_NOW)->version);
+		log_debug("http2=off reason=\"libcurl %s\"",
+		          curl_version_info(CURLVERSION_NOW)->version);
 	http_bucket_set(&h->up, opt->up_bytes_per_s, clock_mono_ms());
 	http_bucket_set(&h->down, opt->down_bytes_per_s, clock_mono_ms());
 	if (opt->user_agent) {

@@ -289,7 +289,8 @@ static void on_success(struct pace *p, const struct pace_ticket *t,
 	p->events_in_row = 0;
 	if (p->full_ms >= t->started_ms &&
 	    p->window_milli < PACE_MAX_WINDOW * 1000)
-		p->window_milli += 1000 * 1000 / p->window_milli;
+		p->window_milli +=
+			p->event_ms < 0 ? 1000 : 1000 * 1000 / p->window_milli;
 	if (p->rate && now_ms - p->rate_grown_ms >= 10000) {
 		p->rate += p->rate / 100 + 1;
 		p->rate_grown_ms = now_ms;

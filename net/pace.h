@@ -9,7 +9,8 @@
  *			either, 4 s doubling to 2 min. Then one request goes
  *			alone, and the others once it came back well
  *	a window	4 to 32 requests in flight: one more after a window
- *			full of successes, half of it after a throttled one
+ *			full of successes (until the first throttled one: after
+ *			each), half of it after a throttled one
  *	a budget	resource units per minute as told by RateLimit-*:
  *			free while more than half is left, then slower and
  *			slower, so that it lasts to the minute's end. Without

@@ -82,6 +82,11 @@ static const struct rule {
 	{ ANY, 503, 503, NULL, 0, RETRY_WAIT, -EIO, THROTTLE,
 	  FREEZE | ONLY_AFTER },
 	{ ANY, 509, 509, NULL, 0, RETRY_WAIT, -EIO, CAPPED, FREEZE },
+	/* 10.1, 13 #37: in the dress of another error, on any host */
+	{ K(FRAGMENT), 403, 403, "throttledRequest", 0, RETRY_LOOK, -EIO,
+	  THROTTLE, FREEZE },
+	{ ANY, 403, 403, "throttledRequest", 0, RETRY_WAIT, -EIO, THROTTLE,
+	  FREEZE },
 
 	/* 14 "507"; 5.3 "507"; 10.2: the counts come with 4xx too */
 	{ ANY, 507, 507, NULL, 0, RETRY_FAIL, -ENOSPC, FULL, 0 },
@@ -162,10 +167,7 @@ static const struct rule {
 	{ GRAPH, 401, 401, RETRY_CODE_RPS, 0, RETRY_WAIT, -EIO, SOON, 0 },
 	{ GRAPH, 401, 401, NULL, 0, RETRY_FAIL, -EACCES, NONE, REFRESHED },
 	{ GRAPH, 401, 401, NULL, 0, RETRY_REFRESH, -EACCES, NONE, 0 },
-	/* 14 "402, 403 accessDenied", "403 malware"; 10.1: throttling in the
-	 * dress of another error */
-	{ ANY, 403, 403, "throttledRequest", 0, RETRY_WAIT, -EIO, THROTTLE,
-	  FREEZE },
+	/* 14 "402, 403 accessDenied", "403 malware" */
 	{ ANY, 403, 403, "malwareDetected", 0, RETRY_FAIL, -EPERM, NONE, 0 },
 	{ ANY, 403, 403, "virusSuspicious", 0, RETRY_FAIL, -EPERM, NONE, 0 },
 	{ ANY, 403, 403, "serviceReadOnly", 0, RETRY_FAIL, -EROFS, LATER, 0 },

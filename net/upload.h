@@ -59,8 +59,9 @@ struct upload_spec {
 	const char *item_id, *etag;
 	bool defer_commit; /* commit with upload_commit() after done */
 
-	uint64_t total;   /* > 0 */
-	int64_t mtime_ns; /* fileSystemInfo; 0: leave it out */
+	uint64_t total; /* > 0 */
+	bool has_mtime; /* else fileSystemInfo is left out */
+	int64_t mtime_ns;
 
 	const char *url; /* of a session to go on with, or NULL */
 
@@ -93,6 +94,12 @@ void upload_release(struct upload *u);
 
 /* DELETEs a session nobody will finish; fire and forget. */
 void upload_abandon(struct graph *g, const char *url);
+
+/* The same, and tells when the service has answered (a status, whichever): what
+ * was still on its way to the session by then can arrive no more, so a look
+ * that follows shows how it ended. 0, or -errno: `done` is not called. */
+int upload_end(struct graph *g, const char *url, graph_done_fn *done,
+               void *arg);
 
 /* The same for a program that is about to end: comes back with the answer, or
  * after some seconds without one. Blocks; not from a callback. */

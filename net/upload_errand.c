@@ -202,6 +202,18 @@ void upload_abandon(struct graph *g, const char *url)
 		log_info("upload_abandon rc=%d then=expires_by_itself", rc);
 }
 
+int upload_end(struct graph *g, const char *url, graph_done_fn *done, void *arg)
+{
+	struct errand *e;
+	int rc = new_errand(g, "DELETE", url, &e);
+
+	if (rc < 0)
+		return rc;
+	e->done = done;
+	e->arg = arg;
+	return send_errand(e);
+}
+
 struct waiter {
 	pthread_mutex_t lock;
 	pthread_cond_t over;

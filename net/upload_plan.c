@@ -62,6 +62,14 @@ static struct retry_out judge(const struct upload *u, int rc,
 	return retry_decide(&in);
 }
 
+/* Not at once for ever, if the service stays of two minds. */
+static int64_t pause_ms(const struct upload *u)
+{
+	if (!u->attempt)
+		return 0;
+	return u->attempt < 6 ? 1000 << u->attempt : 60000;
+}
+
 static void plan_look(struct upload *u, const struct retry_out *out)
 {
 	struct upload_plan *p = &u->plan;
@@ -73,6 +81,8 @@ static void plan_look(struct upload *u, const struct retry_out *out)
 	if (u->state == UPLOAD_SENDING && (!p->status || p->status >= 500))
 		halve(u);
 	p->next = PLAN_ASK;
+	if (!out->wait_ms)
+		p->wait_ms = pause_ms(u);
 	u->attempt++;
 }
 
@@ -130,13 +140,11 @@ static void plan_trouble(struct upload *u, int rc, const struct http_answer *a,
 	         u->attempt, p->next, p->wait_ms);
 }
 
-/* Not at once for ever, if the service stays of two minds. */
 static void plan_ask_again(struct upload *u)
 {
 	u->plan.next = PLAN_ASK;
 	u->plan.rc = -EIO;
-	if (u->attempt)
-		u->plan.wait_ms = u->attempt < 6 ? 1000 << u->attempt : 60000;
+	u->plan.wait_ms = pause_ms(u);
 	u->attempt++;
 }
 

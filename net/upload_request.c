@@ -22,6 +22,7 @@ static void request_done(void *arg, const struct http_answer *a)
 	u->plan = (struct upload_plan){ .status = a->status };
 	snprintf(u->plan.code, sizeof(u->plan.code), "%s",
 	         graph_error_code(json));
+	graph_outcome_code(&o, u->plan.code);
 	if (u->state == UPLOAD_ASKING) {
 		upload_plan_after_asking(u, a, json);
 	} else {

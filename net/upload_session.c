@@ -17,7 +17,7 @@ static bool fill_item(cJSON *item, const struct upload_spec *spec)
 	                               is_new ? "fail" : "replace") &&
 	       (!is_new || cJSON_AddStringToObject(item, "name", spec->name)) &&
 	       cJSON_AddNumberToObject(item, "fileSize", (double)spec->total) &&
-	       (!spec->mtime_ns || graph_add_file_times(item, spec->mtime_ns));
+	       (!spec->has_mtime || graph_add_file_times(item, spec->mtime_ns));
 }
 
 static char *open_body(const struct upload_spec *spec)

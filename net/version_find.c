@@ -10,6 +10,7 @@
 #include "net/readback.h"
 
 struct version_find {
+	struct graph_walk walk;
 	struct graph *g;
 	char *item_id;
 	uint64_t size;
@@ -121,6 +122,8 @@ static void listed(void *arg, const struct graph_answer *a)
 
 	if (rc == 0)
 		rc = graph_parse_page(v->g, a->json, &page);
+	if (rc == 0 && page.next_link)
+		rc = graph_walk_on(&v->walk, &page);
 	if (rc < 0 || is_canceled(v)) {
 		end(v,
 		    rc == 0            ? -ECANCELED

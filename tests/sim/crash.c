@@ -13,6 +13,8 @@
  * committed rows and bytes in files. All of it is one thread, so locks only
  * check their order, and a death forgets them. */
 
+unsigned crash_count;
+
 static struct device *doomed;
 static unsigned commits_left;
 static jmp_buf death;

@@ -12,6 +12,7 @@
 #include "fs/codec.h"
 #include "fs/content.h"
 #include "fs/db.h"
+#include "fs/held.h"
 #include "fs/engine_internal.h"
 #include "fs/node.h"
 #include "fs/seen.h"
@@ -21,7 +22,7 @@
 
 #define MAX_NODES 18 /* fewer than a mass delete would take */
 
-bool sim_on_disk;
+bool sim_on_disk, sim_holds;
 static struct codec *codec;
 
 static void must(int rc, const char *what)
@@ -78,6 +79,11 @@ static void on_hydrate(void *arg, uint64_t ino)
 
 static void start_parts(struct device *d)
 {
+	static const struct hold_limits limits = {
+		.n = 1,
+		.clause = { { .items = 3, .percent = 10 } },
+		.window_ms = 600000,
+	};
 	struct content_recovery rec;
 	struct tree_options to = {
 		.store = d->store,
@@ -97,6 +103,8 @@ static void start_parts(struct device *d)
 		.write_back_delay_ms = 1000,
 		.max_dirty_age_ms = 300000,
 		.poll_interval_ms = 60000,
+		.hold = sim_holds ? &limits : NULL,
+		.reconcile_interval_ms = SIM_RECONCILE_MS,
 		.hydrate = on_hydrate,
 		.arg = d,
 	};
@@ -139,6 +147,7 @@ void device_crash(struct device *d)
 	struct store_found found;
 
 	sim_say("dev%d crashes", d->num);
+	crash_count++;
 	sim_died();
 	net_drop(d->graph);
 	if (sim_on_disk)
@@ -341,6 +350,49 @@ static int key_of(struct device *d, uint64_t ino, uint64_t *out)
 out:
 	free(n);
 	return rc;
+}
+
+/* ---- what a person says of what is held ---------------------------------- */
+
+static void forget_key(struct device *d, uint64_t ino);
+
+static void decided(void *arg, int rc, const struct engine_decided *out)
+{
+	struct device *d = arg;
+
+	if (rc < 0 && rc != -ENOENT)
+		sim_fail("dev%d: decides: %s", d->num, strerror(-rc));
+	if (rc == 0)
+		sim_say("dev%d decided done=%lld kept=%lld busy=%lld lost=%lld",
+		        d->num, (long long)out->done, (long long)out->kept,
+		        (long long)out->busy, (long long)out->lost);
+}
+
+/* What he takes back is set aside: nobody misses it in the tree. */
+static void forget_held(struct device *d)
+{
+	uint64_t inos[64];
+	struct db *db;
+	int n;
+
+	must(store_reader(d->store, &db), "reader");
+	n = held_list(db, 0, 64, inos);
+	store_reader_done(d->store, db);
+	must(n, "held_list");
+	for (int i = 0; i < n; i++)
+		forget_key(d, inos[i]);
+}
+
+void device_decide(struct device *d, bool undo)
+{
+	enum engine_verdict v = undo ? ENGINE_UNDO : ENGINE_APPROVE;
+
+	if (undo)
+		forget_held(d);
+	must(engine_decide(d->engine, HOLD_OUT, v, decided, d), "decide");
+	must(engine_decide(d->engine, HOLD_IN, v, decided, d), "decide");
+	sim_acting = d->num;
+	engine_turn(d->engine);
 }
 
 /* ---- what programs do ---------------------------------------------------- */
@@ -547,7 +599,7 @@ static uint64_t pick_dir(const struct spot *all, size_t n)
 
 void device_work(struct device *d)
 {
-	char name[2] = { (char)('a' + sim_below(6)), '\0' };
+	char name[2] = { sim_letter(), '\0' };
 	struct spot *all;
 	size_t n = list_nodes(d, &all);
 	const struct spot *s = n ? &all[sim_below((uint32_t)n)] : NULL;
@@ -588,6 +640,51 @@ void device_work(struct device *d)
 		if (s)
 			do_rename(d, s, dir, name);
 		break;
+	}
+	free(all);
+}
+
+/* ---- the person who reads the status ------------------------------------- */
+
+/* The service holds the name equal to another: they rename it. If that one has
+ * left by now, the next try will do. */
+static void unblock(struct device *d, const struct spot *s)
+{
+	static unsigned count;
+	const struct thing *folder;
+	struct node *p = malloc(sizeof(*p));
+	char name[NODE_NAME_MAX + 1];
+	uint64_t list, dir = nodeid_of(d, s->parent);
+
+	must(get_row(d, s->parent, p), "row");
+	folder = service_find(p->s_id);
+	free(p);
+	if (!folder || !service_child(folder, s->name))
+		return;
+	snprintf(name, sizeof(name), "%.100s-%d%u", s->name, d->num, count++);
+	if (dir)
+		must(tree_rename(d->tree, dir, s->name, dir, name, 0, &list),
+		     "rename what is blocked");
+	sim_say("dev%d renames %s, which is blocked, to %s", d->num, s->name,
+	        name);
+}
+
+void device_unblock(struct device *d)
+{
+	struct spot *all;
+	size_t n = list_nodes(d, &all);
+	char why[256];
+	struct db *db;
+	int rc, blocked;
+
+	sim_acting = d->num;
+	for (size_t i = 0; i < n; i++) {
+		must(store_reader(d->store, &db), "reader");
+		rc = node_get_blocked(db, all[i].ino, &blocked, why,
+		                      sizeof(why));
+		store_reader_done(d->store, db);
+		if (rc == 0 && (blocked == -EEXIST || blocked == -EBUSY))
+			unblock(d, &all[i]);
 	}
 	free(all);
 }

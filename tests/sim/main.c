@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@
  *	--corpus         first the seeds that failed once
  *	--jobs N         so many at a time
  *	--seconds S      from FIRST on until the time is over (make soak)
+ *	--holds          mass changes wait for a person, who decides something
  *	--disk           databases on disk, opened anew after a crash
  *	--verbose        what happens
  *	--steps LIST     only these steps of the run, as --minimise prints them
@@ -31,10 +33,13 @@
 #define RUN_SECS 60
 #define MAX_JOBS 64
 #define OUT_MAX  (4 << 20)
+#define RARE     1000 /* so many seeds, and rare mistakes are looked for, too */
 
 /* Seeds that failed once. A change of the model makes other runs of them: then
  * they are just seeds, and those that failed since are added. */
-static const unsigned corpus[] = { 256 };
+static const unsigned corpus[] = { 56,    1547,  384,   475,   634,
+	                           661,   1692,  2436,  13501, 17813,
+	                           18553, 19173, 19366, 400089 };
 
 static struct {
 	bool corpus, minimise, mutants;
@@ -67,6 +72,8 @@ static bool start_child(struct child *c, uint64_t seed, const bool *steps)
 		if (!sim_verbose)
 			dup2(c->out, STDOUT_FILENO);
 		alarm(RUN_SECS);
+		mallopt(M_TOP_PAD, 8 << 20);
+		mallopt(M_TRIM_THRESHOLD, 64 << 20);
 		sim_run(seed, c->dir, steps);
 		fflush(stdout);
 		_exit(0);
@@ -188,8 +195,10 @@ static bool is_found(const char *what, uint64_t seed)
 	memset(&b, 0, sizeof(b));
 	b.quiet = true;
 	sim_broken = what;
-	start_one(&b, seed);
-	wait_one(&b);
+	if (seed) {
+		start_one(&b, seed);
+		wait_one(&b);
+	}
 	for (uint64_t s = opt.first; s <= opt.last && !b.failed; s++)
 		start_one(&b, s);
 	while (b.running)
@@ -206,8 +215,10 @@ static int run_mutants(void)
 {
 	unsigned passed = 0, failed = 0;
 
-	for (const struct sim_mutant *m = sim_mutants; m->what; m++)
-		is_found(m->what, m->seed) ? passed++ : failed++;
+	for (const struct sim_mutant *m = sim_mutants; m->what; m++) {
+		if (m->seed || opt.last >= RARE)
+			is_found(m->what, m->seed) ? passed++ : failed++;
+	}
 	printf("%u passed, %u failed\n", passed, failed);
 	return failed != 0;
 }
@@ -328,6 +339,8 @@ static bool option(const char *name, const char *value)
 		sim_verbose = true;
 	else if (!strcmp(name, "--corpus"))
 		opt.corpus = true;
+	else if (!strcmp(name, "--holds"))
+		sim_holds = true;
 	else if (!strcmp(name, "--disk"))
 		sim_on_disk = true;
 	else if (!strcmp(name, "--minimise"))

@@ -60,6 +60,7 @@ enum call_op {
 	PUT_NEW,
 	PUT,
 	COMMIT,
+	END_SESSION,
 	UPLOAD,
 	DOWNLOAD,
 };
@@ -338,6 +339,12 @@ static long execute(struct trip *t)
 			return 404;
 		s->over = true;
 		return put(t, &s->call);
+	case END_SESSION:
+		s = find_session(c->link);
+		if (!s || s->over)
+			return 404;
+		s->over = true;
+		return 204;
 	case UPLOAD:
 	case DOWNLOAD:
 		break;
@@ -522,9 +529,11 @@ int graph_prepare_link(struct graph *g, const char *link,
 	return prepare(p, RETRY_PAGE, c);
 }
 
-int graph_prepare_delta(struct graph *g, bool latest, struct graph_prepared *p)
+int graph_prepare_delta(struct graph *g, const char *folder_id, bool latest,
+                        struct graph_prepared *p)
 {
 	(void)g;
+	(void)folder_id;
 	(void)latest;
 	return prepare(p, RETRY_READ, (struct sim_call){ .op = DELTA });
 }
@@ -699,7 +708,7 @@ static void open_session(struct trip *t)
 	set(n->call.parent, sizeof(n->call.parent), s->parent_id);
 	set(n->call.name, sizeof(n->call.name), s->name);
 	set_tag(&n->call, s->etag);
-	n->call.has_mtime = s->mtime_ns != 0;
+	n->call.has_mtime = s->has_mtime;
 	n->call.mtime = s->mtime_ns;
 	n->defers = s->defer_commit;
 	n->next = sessions;
@@ -815,6 +824,19 @@ void upload_abandon(struct graph *g, const char *url)
 	(void)g;
 	if (s && sim_chance(80))
 		s->over = true;
+}
+
+int upload_end(struct graph *g, const char *url, graph_done_fn *done, void *arg)
+{
+	struct sim_call c = { .op = END_SESSION };
+	struct trip *t;
+
+	set(c.link, sizeof(c.link), url);
+	t = add_trip(g, &c);
+	t->kind = RETRY_CREATE;
+	t->done = done;
+	t->arg = arg;
+	return 0;
 }
 
 int upload_commit(struct graph *g, const char *url, const char *parent_id,

@@ -11,11 +11,15 @@
 #include "net/quickxor.h"
 
 #define MAX_KEYS   4096
-#define CALM_TURNS 4000
+#define OP_EVERY   3 /* steps; the first of them is an operation */
+#define CALM_TURNS 1000
+#define CALM_MS    10000 /* each */
+#define QUIET_MS   80000 /* a poll came and brought nothing */
 
 int sim_acting;
 bool sim_verbose;
 static uint64_t seed, state;
+static bool capitals; /* names that differ in case only */
 
 /* ---- chance -------------------------------------------------------------- */
 
@@ -38,6 +42,13 @@ uint32_t sim_below(uint32_t n)
 bool sim_chance(unsigned percent)
 {
 	return sim_below(100) < percent;
+}
+
+char sim_letter(void)
+{
+	char c = (char)('a' + sim_below(6));
+
+	return capitals && sim_chance(25) ? (char)(c - 'a' + 'A') : c;
 }
 
 void sim_say(const char *fmt, ...)
@@ -159,6 +170,8 @@ static struct device devices[SIM_DEVICES];
 static int ndevices;
 static struct device *device; /* whose step it is */
 static bool alone, jumps, crashes, deaths, visits;
+static bool surprised; /* somebody died with requests under way */
+static unsigned step_no, operations;
 
 static void pass(int64_t ms)
 {
@@ -174,47 +187,60 @@ static void jump(void)
 	sim_say("the clocks jump");
 }
 
-static void one_step(void)
+/* What a program does here, or somebody at the web page. */
+static void operation(struct device *d)
 {
-	struct device *d = device;
-	struct thing *box;
+	struct thing *box = service_child(service_root(), "box");
 
-	switch (sim_below(12)) {
+	operations++;
+	if (box && visits && sim_chance(17))
+		service_visitor(box);
+	else
+		device_work(d);
+}
+
+/* A folder whose making is not noted by then is taken for a stranger's
+ * afterwards. */
+static void crash(struct device *d)
+{
+	if (alone)
+		device_turn(d);
+	surprised |= net_count() != 0;
+	device_crash(d);
+}
+
+/* What else happens. */
+static void event(struct device *d)
+{
+	switch (sim_below(9)) {
 	case 0:
 	case 1:
-	case 2:
-		device_work(d);
-		break;
-	case 3:
-		box = service_child(service_root(), "box");
-		if (box && visits && sim_chance(60))
-			service_visitor(box);
-		break;
-	case 4:
-	case 5:
 		for (unsigned i = sim_below(6); i; i--)
 			net_step();
 		break;
-	case 6:
-	case 7:
+	case 2:
+	case 3:
 		device_turn(d);
 		break;
-	case 8:
+	case 4:
 		pass(sim_below(3000));
 		if (jumps && sim_chance(10))
 			jump();
 		break;
-	case 9:
-		if (sim_chance(50))
+	case 5:
+	case 6:
+		if (sim_holds && sim_chance(8))
+			device_decide(d, sim_chance(50));
+		else if (sim_chance(50))
 			device_close(d);
 		else
 			device_sync(d);
 		break;
-	case 10:
+	case 7:
 		if (crashes && sim_chance(12))
-			device_crash(d);
+			crash(d);
 		break;
-	case 11:
+	case 8:
 		if (sim_chance(30))
 			device_poll(d);
 		service.lag = sim_chance(50) ? 0 : sim_below(4);
@@ -224,12 +250,19 @@ static void one_step(void)
 	}
 }
 
+static void one_step(void)
+{
+	if (step_no % OP_EVERY == 0)
+		operation(device);
+	else
+		event(device);
+}
+
 /* Who works alone never meets a conflict: not even with what it sent itself and
- * whose answer it did not get. (A folder whose making was not answered before
- * the program died may be taken for a stranger's.) */
+ * whose answer it did not get. */
 static void check_alone(const char *listing)
 {
-	if (alone &&
+	if (alone && !surprised && !sim_holds && /* undo finds names taken */
 	    (strstr(listing, " (conflict") || strstr(listing, " (item")))
 		sim_fail("a conflict with itself; there is\n%s", listing);
 }
@@ -261,6 +294,9 @@ static void calm_down(void)
 {
 	char *there = NULL, *here = NULL;
 	int i, quiet = 0, which = 0;
+	/* What nobody told is found when all is listed anew. */
+	int enough = (QUIET_MS + (service.loses_tombs ? SIM_RECONCILE_MS : 0)) /
+	             CALM_MS;
 	uint64_t seq;
 
 	service.calm = true;
@@ -271,24 +307,28 @@ static void calm_down(void)
 			if (!n)
 				device_close(&devices[i]);
 			device_turn(&devices[i]);
-			if (n % 16 == 0)
+			if (n % 3 == 0)
 				device_sync(&devices[i]);
+			if (n % 16 == 8 && sim_holds)
+				device_decide(&devices[i], false);
+			if (n % 32 == 31) /* what lasts */
+				device_unblock(&devices[i]);
 		}
 		while (net_count()) {
 			net_step();
 			for (i = 0; i < ndevices; i++)
 				device_turn(&devices[i]);
 		}
-		pass(2000);
-		quiet = all_calm() && seq == service.seq ? quiet + 1 : 0;
-		if (quiet == 40) { /* a poll came and brought nothing */
+		pass(CALM_MS);
+		quiet = seq == service.seq && all_calm() ? quiet + 1 : 0;
+		if (quiet == enough) {
 			if (all_equal(&there, &here, &which))
 				break;
 			sim_fail("dev%d differs; there is\n%shere is\n%s",
 			         which, there, here);
 		}
 	}
-	if (quiet < 40) {
+	if (quiet < enough) {
 		for (i = 0; i < ndevices; i++)
 			device_explain(&devices[i]);
 		all_equal(&there, &here, &which);
@@ -320,10 +360,12 @@ static void set_world(void)
 	service.hides_hashes = sim_chance(10);
 	service.trouble = sim_chance(50) ? sim_below(15) : 0;
 	service.feed_is_old = sim_chance(20);
+	service.loses_tombs = sim_chance(10);
+	capitals = sim_chance(25);
 	visits = !alone && sim_chance(90);
 	jumps = sim_chance(15);
-	crashes = !alone && sim_chance(85);
-	deaths = crashes && sim_chance(60);
+	crashes = sim_chance(85);
+	deaths = !alone && crashes && sim_chance(60);
 }
 
 struct device *sim_device(int num)
@@ -335,12 +377,12 @@ unsigned sim_steps(uint64_t s)
 {
 	seed = s;
 	stream(1);
-	return 60 + sim_below(600);
+	return OP_EVERY * SIM_OPERATIONS + sim_below(sim_chance(85) ? 90 : 510);
 }
 
 void sim_run(uint64_t s, const char *dir, const bool *steps)
 {
-	unsigned n = sim_steps(s);
+	unsigned n = sim_steps(s), last;
 
 	log_set_sink(log_line, NULL);
 	log_set_level(sim_verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
@@ -349,17 +391,29 @@ void sim_run(uint64_t s, const char *dir, const bool *steps)
 	set_world();
 	for (int i = 0; i < ndevices; i++)
 		device_start(&devices[i], i, dir);
-	for (unsigned i = 0; i < n; i++) {
-		if (steps && !steps[i])
+	last = sim_below(n); /* one crash at least, then */
+	for (step_no = 0; step_no < n; step_no++) {
+		if (steps && !steps[step_no])
 			continue;
-		sim_say("---- step %u", i);
-		stream(16 + i);
+		sim_say("---- step %u", step_no);
+		stream(16 + step_no);
 		device = &devices[sim_below((uint32_t)ndevices)];
 		if (deaths && sim_chance(4))
 			crash_arm(device, 1 + sim_below(6));
 		crash_run(one_step);
 		crash_disarm();
+		if (!crash_count && step_no >= last && !(alone && net_count()))
+			crash(device);
 	}
+	for (unsigned i = 0; alone && net_count() && i < 500; i++) {
+		net_step();
+		device_turn(device);
+	}
+	if (!crash_count && !steps)
+		crash(device);
+	if (!steps && (operations < SIM_OPERATIONS || !crash_count))
+		sim_fail("%u operations, %u crashes: too few to mean anything",
+		         operations, crash_count);
 	stream(3);
 	calm_down();
 	if (sim_verbose)

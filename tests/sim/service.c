@@ -167,6 +167,7 @@ void service_delete(struct thing *t)
 	if (t->blob)
 		sim_superseded(t->blob->key);
 	t->deleted = true;
+	t->untold = service.loses_tombs && !service.calm && sim_chance(20);
 	t->seq = ++service.seq;
 }
 
@@ -300,6 +301,8 @@ static bool is_told(const struct thing *t, const struct link *l)
 {
 	if (!t->deleted)
 		return true;
+	if (t->untold)
+		return false;
 	return t->seq > l->first && (service.tombs_for_all ||
 	                             !t->parent->deleted || t->came > l->began);
 }
@@ -342,7 +345,7 @@ static void add_later(cJSON *value, const struct link *l, uint64_t until)
 		const struct thing *t = service.things[i];
 
 		if (t->came > l->began && t->came <= until && t->seq > until &&
-		    !(t->deleted && t->born > l->began))
+		    !(t->deleted && (t->untold || t->born > l->began)))
 			cJSON_AddItemToArray(value, service_json(t));
 	}
 }
@@ -422,7 +425,7 @@ static struct blob *fresh_blob(void)
 void service_visitor(struct thing *box)
 {
 	struct thing *f = pick(box, sim_chance(30)), *to = pick(box, true), *at;
-	char name[2] = { (char)('a' + sim_below(6)), '\0' };
+	char name[2] = { sim_letter(), '\0' };
 	struct blob *b;
 
 	service.now_ns += NS_PER_SEC;

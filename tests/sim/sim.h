@@ -32,13 +32,16 @@ struct tree;
 uint32_t sim_random(void);
 uint32_t sim_below(uint32_t n); /* 0..n-1 */
 bool sim_chance(unsigned percent);
+/* A name: few, so that they clash; capitals, which the service holds equal, in
+ * some runs. */
+char sim_letter(void);
 
 /* Deliberate mistakes, to see that they are found (main.c: --break). */
 extern const char *sim_broken;
 bool sim_breaks(const char *what);
 extern const struct sim_mutant {
 	const char *what; /* NULL: the end */
-	uint64_t seed;    /* that found it once: tried first */
+	uint64_t seed;    /* that found it once: tried first; 0: rare */
 } sim_mutants[];
 extern bool sim_verbose;
 /* What happens, if --verbose. `sim_acting`: the device whose log it is. */
@@ -84,6 +87,7 @@ struct thing { /* a driveItem */
 	struct thing *parent;
 	char name[128];
 	bool folder, deleted;
+	bool untold; /* the feed never says that it is gone */
 	struct blob *blob;
 	unsigned etag;
 	uint64_t seq;  /* place in the list of changes */
@@ -104,6 +108,7 @@ struct service {
 	bool tombs_for_all; /* a recursive delete names each of them */
 	bool tags_move;     /* eTags move for no reason */
 	bool hides_hashes;  /* hashes come late, or never */
+	bool loses_tombs;   /* of some deletes nothing is told */
 	bool feed_is_old;   /* it tells what was before the last change */
 	unsigned trouble;   /* percent */
 	int64_t now_ns;
@@ -148,6 +153,8 @@ extern int64_t sim_wall_ns; /* by how much wall clocks are wrong */
 
 /* ---- device.c ---- */
 
+#define SIM_RECONCILE_MS 300000
+
 struct device {
 	int num;
 	char dir[64];
@@ -164,8 +171,10 @@ struct device {
 /* ---- run.c ---- */
 
 /* How many steps the run of a seed has; the run itself, of those `steps` that
- * are set (NULL: all), on files below `dir`. Returns if all is well. */
-#define SIM_STEPS 660
+ * are set (NULL: all), on files below `dir`. Returns if all is well. A whole
+ * run has at least so many operations, and one crash. */
+#define SIM_OPERATIONS 50
+#define SIM_STEPS      660
 unsigned sim_steps(uint64_t seed);
 void sim_run(uint64_t seed, const char *dir, const bool *steps);
 
@@ -173,6 +182,7 @@ void sim_run(uint64_t seed, const char *dir, const bool *steps);
 
 /* The device dies at its n-th commit from now on, if that comes before
  * crash_disarm(). crash_run(): runs a step in which it may. */
+extern unsigned crash_count; /* of this run */
 void crash_arm(struct device *d, unsigned commits);
 void crash_disarm(void);
 void crash_run(void (*step)(void));
@@ -180,6 +190,9 @@ void crash_run(void (*step)(void));
 /* ---- device.c ---- */
 
 extern bool sim_on_disk; /* the database, too */
+extern bool sim_holds;   /* mass changes wait for a person */
+/* A person lets go what is held, or takes it back. */
+void device_decide(struct device *d, bool undo);
 
 void device_start(struct device *d, int num, const char *dir);
 void device_crash(struct device *d);
@@ -189,6 +202,8 @@ void device_poll(struct device *d);
 /* One random thing that a program does. */
 void device_work(struct device *d);
 void device_close(struct device *d);
+/* What a person does who reads the status. Nothing else may stay blocked. */
+void device_unblock(struct device *d);
 bool device_is_calm(struct device *d);
 /* It may take that along with a folder that it deletes: a program here removed
  * it, as it is; or its news came too late. */

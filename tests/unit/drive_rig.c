@@ -17,7 +17,7 @@ static cJSON *control(struct drive_rig *r, const char *method, const char *path,
 	c.spec.method = method;
 	c.spec.body = body;
 	c.spec.body_len = body ? strlen(body) : 0;
-	CHECK_EQ(call_run(&c, r->http), 0);
+	CHECK_EQ(call_run(&c, r->side), 0);
 	CHECK_EQ(c.status, 200);
 	json = json_parse(c.body.data, c.body.len);
 	call_free(&c);
@@ -27,6 +27,11 @@ static cJSON *control(struct drive_rig *r, const char *method, const char *path,
 void drive_rig_post(struct drive_rig *r, const char *path, const char *body)
 {
 	cJSON_Delete(control(r, "POST", path, body));
+}
+
+void drive_rig_delete(struct drive_rig *r, const char *path)
+{
+	cJSON_Delete(control(r, "DELETE", path, NULL));
 }
 
 cJSON *drive_rig_get(struct drive_rig *r, const char *path)
@@ -82,7 +87,8 @@ static void learn_drive(struct drive_rig *r)
 	cJSON_Delete(json);
 }
 
-void drive_rig_start(struct drive_rig *r, enum drive_kind kind)
+void drive_rig_start_wide(struct drive_rig *r, enum drive_kind kind,
+                          unsigned connections)
 {
 	static const char *const addresses[] = { "127.0.0.1", "127.0.0.2",
 		                                 NULL };
@@ -92,6 +98,7 @@ void drive_rig_start(struct drive_rig *r, enum drive_kind kind)
 	struct graph_options opt = { .base_url = r->base,
 		                     .token = give_token,
 		                     .token_arg = r };
+	struct http_options ho = { .max_connections = connections };
 	cJSON *json;
 
 	memset(r, 0, sizeof(*r));
@@ -101,7 +108,8 @@ void drive_rig_start(struct drive_rig *r, enum drive_kind kind)
 	snprintf(r->base, sizeof(r->base), "http://127.0.0.1:%u/v1.0", r->port);
 	CHECK_EQ(graphd_new(&go, &r->d), 0);
 	CHECK_EQ(server_start(r->server, r->d), 0);
-	r->http = new_http(NULL);
+	r->http = new_http(&ho);
+	r->side = new_http(NULL);
 	json = control(r, "POST", "token", "{}");
 	snprintf(r->bearer, sizeof(r->bearer), "%s",
 	         json_str(json, "access_token"));
@@ -109,6 +117,11 @@ void drive_rig_start(struct drive_rig *r, enum drive_kind kind)
 	opt.http = r->http;
 	CHECK_EQ(graph_new(&opt, &r->g), 0);
 	learn_drive(r);
+}
+
+void drive_rig_start(struct drive_rig *r, enum drive_kind kind)
+{
+	drive_rig_start_wide(r, kind, 0);
 }
 
 static void check_manners(struct drive_rig *r)
@@ -128,6 +141,7 @@ void drive_rig_stop(struct drive_rig *r)
 	graph_free(r->g);
 	graphd_stop(r->d);
 	http_free(r->http);
+	http_free(r->side);
 	server_free(r->server);
 	graphd_free(r->d);
 }

@@ -9,6 +9,10 @@
  *  - names that were not flushed with their directory may be missing, removed
  *    ones may be back;
  *  - the database is as of its last flush, or as of now.
+ *
+ * POWER_BREAK=content, names or log in the environment: flushes of these are
+ * answered and not done, as if the program had left them out: a mistake that
+ * the tests must find.
  * Threads: one while watching. */
 #ifndef NMB_TESTS_POWER_H
 #define NMB_TESTS_POWER_H

@@ -17,8 +17,6 @@ static char dir[64], why[512];
 /* An empty home, and no options of the person who runs this. */
 static void set_up(void)
 {
-	extern char **environ;
-
 	for (size_t i = 0; environ[i];) {
 		char name[128];
 

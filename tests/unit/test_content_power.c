@@ -10,7 +10,9 @@
 #include "fs/content.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "fs/db.h"
@@ -462,6 +464,7 @@ static void run_once(uint64_t with_seed)
 	crig_close(&rig);
 }
 
+/* fault 13, 14, 16, 17 */
 static void test_runs(void)
 {
 	const char *one = getenv("SEED"), *count = getenv("RUNS");
@@ -474,6 +477,30 @@ static void test_runs(void)
 	for (unsigned i = 1; i <= n; i++)
 		run_once(i);
 	CHECK(cuts > n && kills > n && reverted > n / 4);
+}
+
+/* A program that leaves out one kind of flush does not pass. */
+static void test_each_flush_is_needed(void)
+{
+	static const char *const kinds[] = { "content", "names", "log" };
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+		int status = 0;
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			setenv("POWER_BREAK", kinds[i], 1);
+			setenv("RUNS", "12", 1);
+			if (!freopen("/dev/null", "w", stdout) ||
+			    !freopen("/dev/null", "w", stderr))
+				_exit(0);
+			execl("/proc/self/exe", "test_content_power", NULL);
+			_exit(0);
+		}
+		check_row("%s", kinds[i]);
+		CHECK_EQ(waitpid(pid, &status, 0), pid);
+		CHECK(status != 0);
+	}
 }
 
 static void drop_line(void *arg, enum log_level level, const char *line)
@@ -490,6 +517,8 @@ int main(void)
 	else
 		log_set_sink(drop_line, NULL);
 	RUN(test_runs);
+	if (!getenv("POWER_BREAK"))
+		RUN(test_each_flush_is_needed);
 	printf("cuts %u kills %u reverted %u\n", cuts, kills, reverted);
 	return check_report();
 }

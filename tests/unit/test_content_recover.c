@@ -102,6 +102,33 @@ static void test_kill_partial(void)
 
 /* ---- the machine died -------------------------------------------------- */
 
+static void add_attempt(uint64_t ino, uint64_t gen)
+{
+	struct attempt *a = attempt_alloc();
+	struct db *db;
+	int rc;
+
+	a->ino = ino;
+	a->gen = gen;
+	rc = store_begin(rig.store, &db);
+	if (rc == 0)
+		rc = attempt_insert(db, a);
+	CHECK_EQ(store_end(rig.store, rc), 0);
+	attempt_free(a);
+}
+
+static int64_t count_attempts(void)
+{
+	struct db *db;
+	int64_t n = -1;
+
+	CHECK_EQ(store_reader(rig.store, &db), 0);
+	CHECK_EQ(attempt_count(db, &n), 0);
+	store_reader_done(rig.store, db);
+	return n;
+}
+
+/* What it had begun to send goes with it: nobody would ask for that again. */
 static void test_reboot_new_file(void)
 {
 	uint64_t ino, settled;
@@ -113,14 +140,140 @@ static void test_reboot_new_file(void)
 	content_put(c);
 	ino = crig_add_file(&rig, "a", &c);
 	crig_write(c, 0, 100, 1);
+	add_attempt(ino, 1);
 	crig_kill(&rig, c, true);
 	CHECK_EQ(rig.found.reverted, 1);
 	CHECK_EQ(rig.found.quarantined, 1);
 	CHECK_EQ(crig_node(&rig, ino).ino, 0);
+	CHECK_EQ(count_attempts(), 0);
 	CHECK_EQ(crig_count_quarantined(&rig), 1);
 	c = crig_get(&rig, settled);
 	crig_expect(c, 0, 100, 1);
 	content_put(c);
+	crig_close(&rig);
+}
+
+/* The disk noted that a file grew within its last block, and not the bytes:
+ * it is as it was durable. Zeros that take a block of their own are a hole. */
+static void test_reboot_grown_without_bytes(void)
+{
+	static const struct {
+		size_t old, grown;
+		bool bytes;
+		size_t want;
+	} rows[] = {
+		{ 100, 300, false, 100 },    { 100, 300, true, 300 },
+		{ 100, 4096, false, 100 },   { 100, 4097, false, 4097 },
+		{ 4096, 4200, false, 4200 }, { 5000, 7000, false, 5000 },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		uint64_t ino, cid;
+		char path[128];
+
+		check_row("%zu", i);
+		crig_open(&rig);
+		ino = crig_add_file(&rig, "a", &c);
+		cid = content_cid(c);
+		crig_write(c, 0, rows[i].old, 1);
+		crig_settle(c);
+		crig_write(c, rows[i].old, rows[i].grown - rows[i].old, 2);
+		if (!rows[i].bytes) {
+			crig_path(&rig, cid, "", path);
+			CHECK_EQ(truncate(path, (off_t)rows[i].old), 0);
+			CHECK_EQ(truncate(path, (off_t)rows[i].grown), 0);
+		}
+		crig_kill(&rig, c, true);
+		CHECK_EQ(crig_node(&rig, ino).size, rows[i].want);
+		c = crig_get(&rig, ino);
+		CHECK_EQ(content_size(c), rows[i].want);
+		crig_expect(c, 0, rows[i].old, 1);
+		content_put(c);
+		crig_close(&rig);
+	}
+}
+
+/* Changed in place and not flushed: blocks may be old. */
+static void edit_unflushed(uint64_t *out_ino)
+{
+	crig_open(&rig);
+	*out_ino = crig_add_file(&rig, "a", &c);
+	crig_write(c, 0, 100, 1);
+	crig_upload(&rig, c);
+	content_freeze(c);
+	crig_write(c, 0, 50, 2);
+	CHECK_EQ(content_gen(c), 2);
+}
+
+/* An upload of it that arrived does not make the bytes here what arrived. */
+static void test_reboot_edit_under_way(void)
+{
+	struct cfile row;
+	uint64_t ino;
+
+	edit_unflushed(&ino);
+	add_attempt(ino, 2);
+	crig_kill(&rig, c, true);
+	CHECK_EQ(crig_node(&rig, ino).gen, 3);
+	CHECK(crig_node(&rig, ino).flags & NODE_DIRTY);
+	c = crig_get(&rig, ino);
+	content_get_row(c, &row);
+	CHECK_EQ(row.gen, 3);
+	CHECK(!(row.flags & CFILE_CLEAN));
+	content_put(c);
+	crig_close(&rig);
+}
+
+static void test_reboot_edit_that_arrived(void)
+{
+	struct node n;
+	struct db *db;
+	uint64_t ino;
+
+	edit_unflushed(&ino);
+	CHECK_EQ(store_begin(rig.store, &db), 0);
+	CHECK_EQ(node_get(db, ino, &n), 0);
+	n.s_gen = 2;
+	n.s_len = 100;
+	CHECK_EQ(node_update(db, &n), 0);
+	CHECK_EQ(store_end(rig.store, 0), 0);
+	crig_kill(&rig, c, true);
+	n = crig_node(&rig, ino);
+	CHECK_EQ(n.cid, 0);
+	CHECK_EQ(n.gen, 2);
+	CHECK_EQ(n.size, 100);
+	CHECK_EQ(crig_count_quarantined(&rig), 1);
+	crig_close(&rig);
+}
+
+/* It had taken over the item of a file that was unlinked here: the item is to
+ * be deleted on the server, so the row stays, without a place. */
+static void test_reboot_new_file_of_an_old_item(void)
+{
+	struct node n;
+	struct db *db;
+	uint64_t ino;
+	int rc;
+
+	crig_open(&rig);
+	ino = crig_add_file(&rig, "a", &c);
+	crig_write(c, 0, 100, 1);
+	rc = store_begin(rig.store, &db);
+	if (rc == 0)
+		rc = node_get(db, ino, &n);
+	snprintf(n.s_id, sizeof(n.s_id), "1!2");
+	n.s_gen = 0;
+	if (rc == 0)
+		rc = node_update(db, &n);
+	CHECK_EQ(store_end(rig.store, rc), 0);
+	crig_kill(&rig, c, true);
+	n = crig_node(&rig, ino);
+	CHECK_EQ(n.ino, ino);
+	CHECK_EQ(n.parent, 0);
+	CHECK_EQ(n.cid, 0);
+	CHECK(n.flags & NODE_DIRTY);
+	CHECK_STR(n.s_id, "1!2");
+	CHECK_EQ(crig_count_quarantined(&rig), 1);
 	crig_close(&rig);
 }
 
@@ -223,19 +376,18 @@ static void test_reboot_server_has_the_same(void)
 	crig_close(&rig);
 }
 
-static void add_attempt(uint64_t ino, uint64_t gen)
+static enum attempt_state get_attempt_state(uint64_t ino)
 {
 	struct attempt *a = attempt_alloc();
+	enum attempt_state state;
 	struct db *db;
-	int rc;
 
-	a->ino = ino;
-	a->gen = gen;
-	rc = store_begin(rig.store, &db);
-	if (rc == 0)
-		rc = attempt_insert(db, a);
-	CHECK_EQ(store_end(rig.store, rc), 0);
+	CHECK_EQ(store_reader(rig.store, &db), 0);
+	CHECK_EQ(attempt_get_by_ino(db, ino, a), 0);
+	state = a->state;
+	store_reader_done(rig.store, db);
 	attempt_free(a);
+	return state;
 }
 
 /* It may turn out that generation 2, lost here, is on the server: nothing
@@ -262,6 +414,7 @@ static void test_reboot_with_attempt(void)
 		add_attempt(ino, 2);
 		crig_kill(&rig, c, true);
 		n = crig_node(&rig, ino);
+		CHECK_EQ(get_attempt_state(ino), ATTEMPT_LOOK);
 		CHECK_EQ(n.size, 100);
 		CHECK_EQ(n.gen, 3);
 		CHECK_EQ(n.cid, evicted ? 0 : cid);
@@ -323,6 +476,7 @@ static void test_reboot_renamed_over(void)
 
 /* ---- damage ------------------------------------------------------------ */
 
+/* fault 18, 51 */
 static void test_flipped_clean(void)
 {
 	uint64_t ino, cid;
@@ -349,6 +503,7 @@ static void test_flipped_clean(void)
 	crig_close(&rig);
 }
 
+/* fault 18 */
 static void test_flipped_dirty(void)
 {
 	uint64_t ino, cid;
@@ -618,6 +773,10 @@ int main(void)
 	RUN(test_kill_after_close);
 	RUN(test_kill_partial);
 	RUN(test_reboot_new_file);
+	RUN(test_reboot_new_file_of_an_old_item);
+	RUN(test_reboot_grown_without_bytes);
+	RUN(test_reboot_edit_under_way);
+	RUN(test_reboot_edit_that_arrived);
 	RUN(test_reboot_replaced);
 	RUN(test_kill_replaced);
 	RUN(test_reboot_server_has_it);

@@ -293,9 +293,9 @@ static int prepare(struct graph *g, unsigned which, struct graph_prepared *p)
 	case 4:
 		return graph_prepare_list(g, "P", p);
 	case 5:
-		return graph_prepare_delta(g, false, p);
+		return graph_prepare_delta(g, NULL, false, p);
 	case 6:
-		return graph_prepare_delta(g, true, p);
+		return graph_prepare_delta(g, NULL, true, p);
 	case 7:
 		return graph_prepare_mkdir(g, "P", "a\"b", p);
 	case 8:
@@ -313,6 +313,8 @@ static int prepare(struct graph *g, unsigned which, struct graph_prepared *p)
 		return graph_prepare_versions(g, "I", p);
 	case 14:
 		return graph_prepare_link(g, BASE "/x?token=1", p);
+	case 15:
+		return graph_prepare_delta(g, "A!1", false, p);
 	}
 	return -EINVAL;
 }
@@ -358,6 +360,8 @@ static const struct {
 	  .units = 2 },
 	{ "GET", "/drives/b!Q/items/I/versions", NULL, RETRY_READ, .units = 2 },
 	{ "GET", BASE "/x?token=1", NULL, RETRY_PAGE, .units = 2 },
+	{ "GET", "/drives/b!Q/items/A!1/delta?$top=1000&" SELECT, NULL,
+	  RETRY_READ, .units = 2 },
 };
 
 static void check_prepared(struct graph *g, bool china)
@@ -428,6 +432,62 @@ static void test_out_of_memory(void)
 	http_free(http);
 }
 
+/* fault 92: lengths of a lead and of the loop behind it; 0: no loop */
+static const struct {
+	unsigned lead, loop;
+} walks[] = { { 0, 1 }, { 0, 2 }, { 5, 1 }, { 3, 7 }, { 100, 33 }, { 9, 0 } };
+
+static int walk(unsigned lead, unsigned loop, unsigned most, unsigned *steps)
+{
+	cJSON *value = json_parse("[{}]", 4);
+	struct graph_walk w = { 0 };
+	int rc = 0;
+
+	for (*steps = 0; rc == 0 && *steps < most; (*steps)++) {
+		unsigned at = *steps;
+		char link[32];
+		struct graph_page page = { .value = value, .next_link = link };
+
+		if (loop && at > lead)
+			at = lead + (at - lead) % loop;
+		snprintf(link, sizeof(link), "https://x/%u", at);
+		rc = graph_walk_on(&w, &page);
+	}
+	cJSON_Delete(value);
+	return rc;
+}
+
+static void test_walks(void)
+{
+	unsigned steps;
+
+	for (size_t i = 0; i < ARRAY_LEN(walks); i++) {
+		unsigned lead = walks[i].lead, loop = walks[i].loop;
+
+		check_row("%u and %u", lead, loop);
+		CHECK_EQ(walk(lead, loop, 10000, &steps), loop ? -ELOOP : 0);
+		CHECK(!loop || steps <= 3 * (lead + loop) + 3);
+	}
+}
+
+static void test_empty_pages(void)
+{
+	cJSON *value = cJSON_CreateArray();
+	struct graph_page page = { .value = value };
+	struct graph_walk w = { 0 };
+	char link[32];
+	int rc = 0, n = 0;
+
+	page.next_link = link;
+	for (; rc == 0 && n < 100000; n++) {
+		snprintf(link, sizeof(link), "https://x/%d", n);
+		rc = graph_walk_on(&w, &page);
+	}
+	CHECK_EQ(rc, -ELOOP);
+	CHECK(n > 1000);
+	cJSON_Delete(value);
+}
+
 static void test_same_drive(void)
 {
 	static const struct {
@@ -461,6 +521,8 @@ int main(void)
 	RUN(test_drives);
 	RUN(test_prepared);
 	RUN(test_out_of_memory);
+	RUN(test_walks);
+	RUN(test_empty_pages);
 	RUN(test_same_drive);
 	return check_report();
 }

@@ -267,9 +267,12 @@ static void list_in_pages(void)
 	               "\"empty_page_every\":2}}");
 	CHECK_EQ(follow_pages(&p, graph_prepare_list(w.g, w.root, &p), false),
 	         30);
-	CHECK_EQ(follow_pages(&p, graph_prepare_delta(w.g, false, &p), true),
+	CHECK_EQ(follow_pages(&p, graph_prepare_delta(w.g, NULL, false, &p),
+	                      true),
 	         31);
-	CHECK_EQ(follow_pages(&p, graph_prepare_delta(w.g, true, &p), true), 0);
+	CHECK_EQ(follow_pages(&p, graph_prepare_delta(w.g, NULL, true, &p),
+	                      true),
+	         0);
 	command("set", "{\"quirks\":{\"max_top\":1000,\"page_size\":200,"
 	               "\"empty_page_every\":0}}");
 }
@@ -416,6 +419,7 @@ static void upload_big(bool faults)
 		command("faults", upload_faults);
 	spec.parent_id = w.root;
 	spec.name = "big #1.bin";
+	spec.has_mtime = true;
 	spec.mtime_ns = INT64_C(1795341312000000000);
 	send(&spec);
 	CHECK_EQ(w.rc, 0);

@@ -14,6 +14,7 @@
 #include "tests/unit/check.h"
 #include "tests/unit/http_fixture.h"
 
+/* fault 34: names that can't be resolved are no network (net/retry). */
 /* ---- a resolver that hangs, in front of libc's ------------------------- */
 
 static struct {

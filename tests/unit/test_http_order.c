@@ -310,6 +310,28 @@ static void test_bucket(void)
 	}
 }
 
+/* Asked far more often than it has something to give. */
+static void test_bucket_asked_often(void)
+{
+	static const uint64_t rates[] = { 700, 65536, 2 << 20, 125000000 };
+
+	for (size_t i = 0; i < ARRAY_LEN(rates); i++) {
+		struct http_bucket b;
+		uint64_t got = 0, piece;
+
+		check_row("rate %" PRIu64, rates[i]);
+		http_bucket_set(&b, rates[i], 0);
+		for (int64_t now = 1; now <= 8000; now++) {
+			while ((piece = http_bucket_grant(&b, 16384, now))) {
+				http_bucket_take(&b, piece);
+				got += piece;
+			}
+		}
+		CHECK(got <= rates[i] * 8 + rates[i] / 4 + 16384);
+		CHECK(got >= rates[i] * 8 - rates[i] / 4);
+	}
+}
+
 static void test_bucket_without_limit(void)
 {
 	struct http_bucket b;
@@ -493,6 +515,7 @@ int main(void)
 	RUN(test_priorities);
 	RUN(test_bulk_leaves_room);
 	RUN(test_bucket);
+	RUN(test_bucket_asked_often);
 	RUN(test_bucket_without_limit);
 	RUN(test_limits);
 	RUN(test_limit_lifted);

@@ -370,7 +370,7 @@ static void test_simulated_budgets(void)
 		{ "large tenant", 6250, 100, true, false, 0, 2, 950, 0 },
 		{ "large tenant, quick", 6250, 20, true, false, 0, 2, 950, 0 },
 		{ "minute by request", 1250, 100, true, true, 0, 2, 950, 0 },
-		{ "others use a third", 1250, 100, true, false, 33, 2, 650, 2 },
+		{ "others use a third", 1250, 100, true, false, 33, 2, 650, 6 },
 		{ "tiny", 60, 100, true, false, 0, 1, 900, 12 },
 		{ "not limiting", 100000, 100, true, false, 0, 2, 800, 0 },
 		{ "no headers", 1250, 100, false, false, 0, 2, 800, 150 },

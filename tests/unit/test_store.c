@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "fs/attempt.h"
@@ -239,6 +240,7 @@ static void test_two_numbers(void)
 		{ "in order", 0, 0, false },
 		{ "died before the file followed", 1, -1, false },
 		{ "died after that", 1, 0, false },
+		{ "died so three times in a row", 3, -3, false },
 		{ "older copy", 0, 3, true },
 		{ "older copy of a start", 1, 3, true },
 		{ "another machine's", 0, -1, true },
@@ -280,6 +282,27 @@ static void test_two_numbers(void)
 		store_close(s, true);
 		remove_dir();
 	}
+}
+
+/* The file can't follow, start after start: that makes no older copy of it. */
+static void test_starts_that_fail(void)
+{
+	struct store_found found;
+	char blocker[128];
+	struct store *s;
+
+	make_dir();
+	snprintf(blocker, sizeof(blocker), "%s/incarnation.new", dir);
+	CHECK_EQ(store_open(dir, &s, &found), 0);
+	store_close(s, true);
+	CHECK_EQ(mkdir(blocker, 0700), 0);
+	for (int i = 0; i < 4; i++)
+		CHECK_EQ(store_open(dir, &s, &found), -EISDIR);
+	CHECK_EQ(rmdir(blocker), 0);
+	CHECK_EQ(store_open(dir, &s, &found), 0);
+	CHECK(!found.rolled_back);
+	store_close(s, true);
+	remove_dir();
 }
 
 /* Database and number lost, content files not. */
@@ -421,6 +444,103 @@ static void test_check_marks(void)
 	remove_dir();
 }
 
+static bool has_child(struct store *s, const char *kind, int i)
+{
+	struct node n;
+	struct db *db;
+	char name[16];
+	int rc;
+
+	snprintf(name, sizeof(name), "%s%d", kind, i);
+	CHECK_EQ(store_reader(s, &db), 0);
+	rc = node_get_child(db, NODE_ROOT, name, &n);
+	store_reader_done(s, db);
+	CHECK(rc == 0 || rc == -ENOENT);
+	return rc == 0;
+}
+
+#define PAIRS 12
+
+/* The log as a cut leaves it: ended anywhere, or with bytes that never came.
+ * Each transaction is there whole or not at all, in order. */
+static unsigned open_torn(const char *from, off_t at, bool cut)
+{
+	struct store_found found;
+	unsigned whole = 0;
+	char path[160], cmd[512], junk[512];
+	struct store *s;
+	int fd;
+
+	snprintf(cmd, sizeof(cmd), "cp %s/state.db* %s/incarnation %s", from,
+	         from, dir);
+	CHECK_EQ(system(cmd), 0);
+	snprintf(path, sizeof(path), "%s/state.db-wal", dir);
+	fd = open(path, O_RDWR);
+	CHECK(fd >= 0);
+	memset(junk, 0xa5, sizeof(junk));
+	if (cut)
+		CHECK_EQ(ftruncate(fd, at), 0);
+	else
+		CHECK_EQ(pwrite(fd, junk, sizeof(junk), at), sizeof(junk));
+	close(fd);
+	snprintf(path, sizeof(path), "%s/state.db-shm", dir);
+	unlink(path);
+	CHECK_EQ(store_open(dir, &s, &found), 0);
+	CHECK_EQ(store_check(s), 0);
+	for (int i = 0; i < PAIRS; i++) {
+		CHECK_EQ(has_child(s, "a", i), has_child(s, "b", i));
+		if (has_child(s, "a", i))
+			CHECK_EQ(whole++, i);
+	}
+	store_close(s, true);
+	return whole;
+}
+
+/* fault 15 */
+static void test_torn_log(void)
+{
+	struct store_found found;
+	char from[64], path[128], cmd[128];
+	unsigned lost = 0;
+	struct stat st;
+	struct store *s;
+	struct db *db;
+
+	make_dir();
+	strcpy(from, dir);
+	CHECK_EQ(store_open(dir, &s, &found), 0);
+	store_close(s, true); /* the schema is in the database */
+	CHECK_EQ(store_open(dir, &s, &found), 0);
+	for (int i = 0; i < PAIRS; i++) {
+		char a[16], b[16];
+		struct node one, two;
+
+		snprintf(a, sizeof(a), "a%d", i);
+		snprintf(b, sizeof(b), "b%d", i);
+		one = make_node(100 + 2 * i, NODE_ROOT, a);
+		two = make_node(101 + 2 * i, NODE_ROOT, b);
+		CHECK_EQ(store_begin(s, &db), 0);
+		CHECK_EQ(node_insert(db, &one, NULL), 0);
+		CHECK_EQ(node_insert(db, &two, NULL), 0);
+		CHECK_EQ(store_commit(s), 0);
+	}
+	snprintf(path, sizeof(path), "%s/state.db-wal", from);
+	CHECK_EQ(stat(path, &st), 0);
+	for (off_t at = 0; at + 512 <= st.st_size; at += st.st_size / 11) {
+		check_row("at %ld", (long)at);
+		make_dir();
+		lost += open_torn(from, at, true) < PAIRS;
+		lost += open_torn(from, at, false) < PAIRS;
+		remove_dir();
+	}
+	CHECK(lost > 10);
+	strcpy(dir, from);
+	store_close(s, false);
+	snprintf(cmd, sizeof(cmd), "rm -rf %s", from);
+	CHECK_EQ(system(cmd), 0);
+}
+
+/* fault 59 */
 static void test_newer_schema(void)
 {
 	struct store_found found;
@@ -453,8 +573,11 @@ static void test_older_schema(void)
 	CHECK_EQ(db_script(db, "DROP TABLE bond;"
 	                       "ALTER TABLE attempt DROP COLUMN bond;"
 	                       "ALTER TABLE cfile DROP COLUMN base_hash;"
+	                       "ALTER TABLE cfile DROP COLUMN hard;"
 	                       "DROP INDEX node_left;"
-	                       "DROP TABLE hidden;"),
+	                       "DROP TABLE hidden;"
+	                       "DROP TABLE harm;"
+	                       "DROP TABLE errand;"),
 	         0);
 	CHECK_EQ(store_set_int(db, "schema", 1), 0);
 	CHECK_EQ(store_set_int(db, "k", 5), 0);
@@ -485,7 +608,11 @@ static void test_older_schema(void)
 /* What did not know by which hash a base is found. */
 static void test_schema_2(void)
 {
-	struct cfile f = { .cid = 1, .ino = 16, .base_hashed = true }, got;
+	struct cfile f = { .cid = 1,
+		           .ino = 16,
+		           .base_hashed = true,
+		           .hard = 9 },
+		     got;
 	struct store_found found;
 	struct store *s;
 	struct db *db;
@@ -495,8 +622,11 @@ static void test_schema_2(void)
 	CHECK_EQ(store_open(dir, &s, &found), 0);
 	CHECK_EQ(store_begin(s, &db), 0);
 	CHECK_EQ(db_script(db, "ALTER TABLE cfile DROP COLUMN base_hash;"
+	                       "ALTER TABLE cfile DROP COLUMN hard;"
 	                       "DROP INDEX node_left;"
-	                       "DROP TABLE hidden;"),
+	                       "DROP TABLE hidden;"
+	                       "DROP TABLE harm;"
+	                       "DROP TABLE errand;"),
 	         0);
 	CHECK_EQ(store_set_int(db, "schema", 2), 0);
 	CHECK_EQ(store_commit(s), 0);
@@ -507,6 +637,7 @@ static void test_schema_2(void)
 	CHECK_EQ(cfile_insert(db, &f), 0);
 	CHECK_EQ(cfile_get(db, 1, &got), 0);
 	CHECK(got.base_hashed && !memcmp(got.base_hash, f.base_hash, 20));
+	CHECK_EQ(got.hard, 9);
 	f.base_hashed = false;
 	CHECK_EQ(cfile_update(db, &f), 0);
 	CHECK_EQ(cfile_get(db, 1, &got), 0);
@@ -561,10 +692,12 @@ int main(void)
 	RUN(test_incarnations);
 	RUN(test_reboots);
 	RUN(test_two_numbers);
+	RUN(test_starts_that_fail);
 	RUN(test_numbers_after_loss);
 	RUN(test_damaged);
 	RUN(test_set_aside);
 	RUN(test_check_marks);
+	RUN(test_torn_log);
 	RUN(test_newer_schema);
 	RUN(test_older_schema);
 	RUN(test_schema_2);

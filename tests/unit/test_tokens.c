@@ -786,7 +786,7 @@ static void test_stop_keeps_what_was_rotated(void)
 
 /* ---- tests: the blob ----------------------------------------------------- */
 
-/* faults 49 */
+/* fault 49 */
 static void test_blobs_not_to_be_used(void)
 {
 	static const struct {

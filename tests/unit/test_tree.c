@@ -127,6 +127,7 @@ static void open_tree(bool rebooted)
 	opt.store = f.store;
 	opt.contents = f.contents;
 	CHECK_EQ(tree_new(&opt, &f.tree), 0);
+	tree_set_service_units(f.tree, 0);
 }
 
 static void close_tree(void)
@@ -624,6 +625,46 @@ static void test_write_and_read_back(void)
 	end();
 }
 
+/* close() returns after the FLUSH, RELEASE comes when the kernel likes: what is
+ * changed in between is in the row before it is answered. */
+static void test_attributes_after_a_flush(void)
+{
+	struct stat st = { .st_mode = S_IFREG | 0640 };
+	struct handle *h, *other;
+	struct tree_entry e;
+
+	begin();
+	CHECK_EQ(tree_create(f.tree, NODE_ROOT, "f", 0644, O_WRONLY, 5, 6, &e,
+	                     &h),
+	         0);
+	CHECK_EQ(write_to(h, "hello", 0), 0);
+	CHECK_EQ(tree_open(f.tree, e.nodeid, O_WRONLY, &other), 0);
+	CHECK_EQ(tree_flush(f.tree, h), 0);
+
+	/* the other's flush is to come */
+	st.st_mtim = clock_ns_to_timespec(1234567890123456789);
+	CHECK_EQ(tree_set_attr(f.tree, e.nodeid, &st, TREE_SET_MODE, &st), 0);
+	CHECK_EQ(row(e.st.st_ino).mode, S_IFREG | 0644);
+	CHECK_EQ(tree_flush(f.tree, other), 0);
+	CHECK_EQ(row(e.st.st_ino).mode, S_IFREG | 0640);
+
+	/* none is */
+	st.st_mode = S_IFREG | 0600;
+	st.st_mtim = clock_ns_to_timespec(1234567890123456789);
+	CHECK_EQ(tree_set_attr(f.tree, e.nodeid, &st,
+	                       TREE_SET_MODE | TREE_SET_MTIME, &st),
+	         0);
+	CHECK_EQ(row(e.st.st_ino).mode, S_IFREG | 0600);
+	CHECK_EQ(row(e.st.st_ino).mtime, 1234567890123456789);
+	st.st_size = 3;
+	CHECK_EQ(tree_set_attr(f.tree, e.nodeid, &st, TREE_SET_SIZE, &st), 0);
+	CHECK_EQ(row(e.st.st_ino).size, 3);
+	tree_release(f.tree, other);
+	tree_release(f.tree, h);
+	CHECK_EQ(row(e.st.st_ino).mode, S_IFREG | 0600);
+	end();
+}
+
 /* A log that stays open: after a snapshot the engine must hear of it again. */
 static void test_write_after_a_snapshot(void)
 {
@@ -1107,6 +1148,7 @@ int main(void)
 	RUN(test_rename_matrix);
 	RUN(test_rename_clears_alias);
 	RUN(test_write_and_read_back);
+	RUN(test_attributes_after_a_flush);
 	RUN(test_write_after_a_snapshot);
 	RUN(test_sync);
 	RUN(test_power_cut_right_after_close);

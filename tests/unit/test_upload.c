@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -668,6 +669,7 @@ static void test_open_body(void)
 
 	world_start(1000, NULL);
 	spec = new_spec();
+	spec.has_mtime = true;
 	spec.mtime_ns = INT64_C(1795341312000000000);
 	run(&spec);
 	CHECK_STR(w.open_body,
@@ -791,6 +793,26 @@ static void test_resumed_before_the_commit(void)
 	run(&spec);
 	CHECK_EQ(w.rc, 0);
 	CHECK_STR(w.log, " g");
+	world_stop();
+}
+
+static void note_end(void *arg, const struct graph_answer *a)
+{
+	atomic_store((atomic_long *)arg, a->status ? a->status : -1);
+}
+
+static void test_end(void)
+{
+	atomic_long status = 0;
+
+	world_start(1000, NULL);
+	CHECK_EQ(upload_end(w.g, w.url, note_end, &status), 0);
+	while (!atomic_load(&status))
+		sched_yield();
+	CHECK_EQ(atomic_load(&status), 204);
+	CHECK_STR(w.log, " d");
+	graph_stop(w.g);
+	CHECK(upload_end(w.g, w.url, note_end, NULL) < 0);
 	world_stop();
 }
 
@@ -1006,6 +1028,7 @@ int main(void)
 	RUN(test_wrong_spec);
 	RUN(test_commit);
 	RUN(test_resumed_before_the_commit);
+	RUN(test_end);
 	RUN(test_abandon);
 	RUN(test_owner_fails);
 	RUN(test_notes);
