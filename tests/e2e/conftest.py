@@ -5,17 +5,23 @@ a request that facts about the service forbid, did a credential travel where
 it must not, did a sanitizer speak. After a failure the report ends with the
 tails of both logs.
 
-A test runs in the configurations of its marker:
+A configuration is the account kind; then, if there are any, the latency of
+every request in ms, "vault" for a sealed folder, "h2" for HTTP/2 and TLS.
 
-    @pytest.mark.configs("personal", "work-60")    default: these two
-    NMB_TEST_CONFIGS="personal work-300-vault-h2"  overrides all; "all": the 24
+    (no marker)                                for all: DEFAULT_CONFIGS
+    @pytest.mark.configs("personal", "work")   about these kinds of account
+    @pytest.mark.configs("personal-vault")     about vaults
+    @pytest.mark.plain("why")                  about plain folders
+    NMB_TEST_CONFIGS="personal work-300-vault-h2"  other ones, where a test is
+                                               for them
+    NMB_TEST_CONFIGS=all                       the 24; a test whose marker names
+                                               one is not run again in others
+    NMB_TEST_SHARE=3                           a third of what would run, picked
+                                               by name: another in each of them
 
-`make test` has to end in time: of two configurations a test runs in one, picked
+`make test` has to end in time: a test runs in one of its configurations, picked
 by its name, and of many variants of one test a few are taken. NMB_TEST_FULL=1
-(check-all) runs all.
-
-Names: account kind; then, if there are any, the latency of every request in
-ms, "vault" for a sealed folder, "h2" for HTTP/2 and TLS."""
+(check-all) runs all."""
 
 import itertools
 import os
@@ -32,7 +38,9 @@ from kit import proc, program, sealed  # noqa: E402
 
 FULL = bool(os.environ.get("NMB_TEST_FULL"))
 MOST_VARIANTS = 6
-DEFAULT_CONFIGS = ("personal", "work-60")
+SHARE = int(os.environ.get("NMB_TEST_SHARE") or 1)
+DEFAULT_CONFIGS = ("personal", "work-60", "personal-60-vault-h2",
+                   "work-vault")
 ALL_CONFIGS = ["-".join(filter(None, parts)) for parts in itertools.product(
     ("personal", "work"), ("", "60", "300"), ("", "vault"), ("", "h2"))]
 TOTAL = {}
@@ -46,44 +54,75 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "configs(*names): see conftest.py")
     config.addinivalue_line("markers", "mount_options(*args): flags for mnt")
     config.addinivalue_line("markers", "plain(why): not in a vault")
+    config.addinivalue_line("markers", "fault(*rows): proves rows of README.md")
     proc.become_subreaper()
     proc.take_interrupts()
 
 
-def _share(name, configs):
-    if FULL or len(configs) != 2:
-        return configs
-    return [configs[zlib.crc32(name.encode()) % 2]]
+def _kind(config):
+    return config.partition("-")[0]
+
+
+def _is_vault(config):
+    return "vault" in config.split("-")
+
+
+def _configs(test):
+    """Those a test runs in: what is asked for, as far as it is about that."""
+    marker = test.get_closest_marker("configs")
+    own = marker.args if marker else DEFAULT_CONFIGS
+    asked = os.environ.get("NMB_TEST_CONFIGS", "").split()
+    if asked == ["all"]:
+        asked = ALL_CONFIGS if len(own) > 1 else []
+    elif not asked:
+        asked = own
+    fit = [c for c in asked if _kind(c) in map(_kind, own)]
+    if all(map(_is_vault, own)):
+        fit = [c for c in fit if _is_vault(c)]
+    if test.get_closest_marker("plain"):
+        fit = [c for c in fit if not _is_vault(c)]
+    if fit and asked == own and not FULL:
+        fit = [fit[zlib.crc32(test.name.encode()) % len(fit)]]
+    return fit
+
+
+def _is_asked(item):
+    """Not without a configuration, and of the share that is to run."""
+    empty = item.get_closest_marker("skip")
+    if empty and "empty parameter set" in empty.kwargs.get("reason", ""):
+        return False
+    return zlib.crc32(item.nodeid.encode()) % SHARE == 0
+
+
+def _some(variants):
+    """A few of the variants of one test in one configuration, evenly spread."""
+    if FULL or len(variants) <= MOST_VARIANTS:
+        return variants
+    return [variants[i * len(variants) // MOST_VARIANTS]
+            for i in range(MOST_VARIANTS)]
 
 
 def pytest_collection_modifyitems(config, items):
-    """Every so many-th of the variants of one test."""
     variants = {}
     here = pathlib.Path(__file__).resolve().parent
     for item in items:
-        if here in item.path.parents:
+        if here not in item.path.parents:
+            variants[item] = [item]
+        elif _is_asked(item):
             name = getattr(item, "originalname", item.name)
-            variants.setdefault((item.path, name), []).append(item)
-    left_out = set()
-    for group in variants.values():
-        if not FULL and len(group) > MOST_VARIANTS:
-            kept = {i * len(group) // MOST_VARIANTS
-                    for i in range(MOST_VARIANTS)}
-            left_out |= {g for i, g in enumerate(group) if i not in kept}
-    if left_out:
-        config.hook.pytest_deselected(items=sorted(left_out, key=id))
-        items[:] = [i for i in items if i not in left_out]
+            values = getattr(item, "callspec", None)
+            in_config = values and values.params.get("config")
+            variants.setdefault((item.path, name, in_config), []).append(item)
+    kept = {item for group in variants.values() for item in _some(group)}
+    config.hook.pytest_deselected(items=[i for i in items if i not in kept])
+    items[:] = [i for i in items if i in kept]
 
 
 def pytest_generate_tests(metafunc):
     if "config" not in metafunc.fixturenames:
         return
-    marker = metafunc.definition.get_closest_marker("configs")
-    configs = os.environ.get("NMB_TEST_CONFIGS", "").split()
-    configs = ALL_CONFIGS if configs == ["all"] else configs or \
-        _share(metafunc.definition.name,
-               marker.args if marker else DEFAULT_CONFIGS)
-    metafunc.parametrize("config", configs, scope="function")
+    metafunc.parametrize("config", _configs(metafunc.definition),
+                         scope="function")
 
 
 @pytest.hookimpl(tryfirst=True, hookwrapper=True)
@@ -132,9 +171,6 @@ def graphd(base, config, request):
     kind, *parts = config.split("-")
     for part in MISSING.keys() & parts:
         pytest.skip(MISSING[part])
-    plain = request.node.get_closest_marker("plain")
-    if plain and "vault" in parts:
-        pytest.skip(plain.args[0])
     latency = sum(int(p) for p in parts if p.isdigit())
     made = sealed.SealedGraphd if "vault" in parts else kit_graphd.Graphd
     server = made(base / "graphd", kind, latency, "h2" in parts)

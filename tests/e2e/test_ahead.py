@@ -50,6 +50,19 @@ def test_one_after_another(signed_in, graphd, order):
     assert graphd.bytes_down() < 1.1 * len(data) * SIZE
 
 
+def test_one_large_file(signed_in, graphd):
+    """Read to its end in few requests, no byte of it fetched twice."""
+    size = 24 * 2**20
+    graphd.put_made("large", size, 1)
+    mnt = signed_in.mount()
+    path = mnt / "large"
+    with open(path, "rb", buffering=0) as f:
+        assert sum(len(b) for b in iter(lambda: f.read(2**17), b"")) == size
+    assert graphd.requests()["download"] <= 20
+    assert graphd.bytes_down() == size
+    assert trees.sha(path) == trees.digest(graphd.made(size, 1))[1]
+
+
 def test_here_and_there(signed_in, graphd):
     """Nothing is fetched that nobody reads."""
     data = fill(graphd, 1, 120)

@@ -102,6 +102,7 @@ def test_one_refresh_for_all(signed_in, mnt, graphd):
     assert graphd.login_stats()["refreshes"] - before == 1
 
 
+@pytest.mark.fault(47)
 def test_revoked_sign_in_leaves_the_mount_up(signed_in, mnt, graphd):
     (mnt / "old").write_bytes(b"old")
     signed_in.flush()

@@ -1,5 +1,6 @@
 """Goal: flush, umount, put and get tell the truth and can be scripted."""
 
+import os
 import signal
 import subprocess
 import time
@@ -82,6 +83,36 @@ def test_unmount_then_term_then_resume(signed_in, mnt, graphd):
     assert graphd.read("f") == trees.payload("f", 12 * 2**20)
 
 
+@pytest.mark.fault(9)
+@pytest.mark.parametrize("how", ["SIGTERM", "umount"])
+def test_an_end_with_unsent_files(signed_in, mnt, graphd, how):
+    """Whoever can't send ends at once all the same, and keeps what is unsent;
+    test_umount_flushes_first waits for it."""
+    (mnt / "sent").write_bytes(b"sent")
+    signed_in.flush()
+    graphd.stop()
+    unsent = {f"{i}": trees.payload(f"{i}", 1000 * i) for i in range(30)}
+    for name, data in unsent.items():
+        (mnt / name).write_bytes(data)
+    os.rename(mnt / "sent", mnt / "moved")
+    start = time.monotonic()
+    if how == "umount":
+        signed_in.run("umount", "--no-wait", mnt.path, check=0)
+        assert not proc.mounts_below(mnt.path)
+    mnt.process.send_signal(signal.SIGTERM)
+    assert mnt.wait(10) in (0, 128 + signal.SIGTERM)
+    assert time.monotonic() - start < proc.patience(5)
+    assert not proc.mounts_below(mnt.path)
+
+    again = signed_in.mount()
+    unsent["moved"] = b"sent"
+    assert {f.name: f.read_bytes() for f in again.path.iterdir()} == unsent
+    assert signed_in.status()["pending_files"] == 30
+    graphd.start()
+    signed_in.flush()
+    assert {name: graphd.read(name) for name in graphd.files()} == unsent
+
+
 def test_remount_takes_over_from_a_draining_one(signed_in, mnt, graphd):
     graphd.limit(up=2**20)
     (mnt / "f").write_bytes(trees.payload("f", 8 * 2**20))
@@ -119,6 +150,7 @@ def test_put_and_get_without_a_mount(signed_in, base, graphd):
     assert out.stdout == data
 
 
+@pytest.mark.plain("it looks at names as the drive has them")
 def test_put_names_and_several(signed_in, base, graphd):
     trees.write(base / "a", b"aa")
     trees.write(base / "empty", b"")
@@ -171,11 +203,27 @@ def test_get_leaves_no_partial_file(signed_in, base, graphd):
 
 
 def test_bandwidth_limit(signed_in, graphd):
-    """Not exact: a second's worth may go at once."""
+    """A quarter of a second's worth may go at once."""
     mnt = signed_in.mount("--bwlimit-up", "2M")
     (mnt / "f").write_bytes(bytes(8 * 2**20))
     took, _ = elapsed(signed_in.flush)
-    assert 1.5 <= took < proc.patience(10), took
+    assert 3 <= took < proc.patience(15), took
+
+
+def test_cache_size_holds_when_files_are_read(signed_in, graphd):
+    """What was read goes again once it is closed, and makes room for what is
+    written then."""
+    mnt = signed_in.mount("--cache-size", "24M")
+    for name in "ab":
+        (mnt / name).write_bytes(trees.payload(name, 17 * 2**20))
+        signed_in.flush()
+    for turn in range(2):
+        for name in "ab":
+            assert (mnt / name).read_bytes() == \
+                trees.payload(name, 17 * 2**20)
+        (mnt / f"new{turn}").write_bytes(b"there is room for it")
+        signed_in.wait_status(lambda s: s["cached_bytes"] <= 24 * 2**20,
+                              what="eviction")
 
 
 def test_cache_size_evicts_only_what_is_safe(signed_in, graphd):

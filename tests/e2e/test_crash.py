@@ -31,6 +31,7 @@ def test_closed_files_arrive_after_a_kill(signed_in, mnt, base, graphd):
     trees.assert_same(source, mnt / "t")
 
 
+@pytest.mark.fault(5)
 @pytest.mark.configs("personal", "work")
 def test_large_upload_goes_on_where_it_was(signed_in, mnt, graphd):
     """Nothing the server has confirmed is sent twice."""
@@ -54,6 +55,7 @@ def test_large_upload_goes_on_where_it_was(signed_in, mnt, graphd):
         graphd.stored_size(size) - confirmed
 
 
+@pytest.mark.fault(6)
 @pytest.mark.configs("personal", "work")
 def test_answer_lost_at_the_last_fragment(signed_in, mnt, graphd):
     """The server took it, we died before noting it: no double, no conflict."""
@@ -96,6 +98,7 @@ def test_answer_lost_and_killed(signed_in, mnt, graphd, kind):
     assert not [n for n in names if "conflict" in n or " 1" in n]
 
 
+@pytest.mark.fault(1)
 @pytest.mark.configs("personal")
 def test_kill_between_write_and_close(signed_in, mnt, graphd):
     """Old or new per byte, never garbage, a size between."""
@@ -115,6 +118,7 @@ def test_kill_between_write_and_close(signed_in, mnt, graphd):
     assert set(data) <= set(b"ON")
 
 
+@pytest.mark.fault(2)
 @pytest.mark.configs("personal")
 def test_kill_right_after_close(signed_in, mnt, graphd):
     """Twelve rounds: listed and whole at once, uploaded later."""
@@ -137,6 +141,7 @@ def test_kill_right_after_close(signed_in, mnt, graphd):
     assert {n: graphd.read(n) for n in graphd.files()} == want
 
 
+@pytest.mark.fault(4)
 @pytest.mark.configs("personal")
 def test_kill_during_folder_rename(signed_in, mnt, graphd):
     """1,000 children: wholly under the old or the new name."""
@@ -150,6 +155,7 @@ def test_kill_during_folder_rename(signed_in, mnt, graphd):
     assert name in ("old", "new") and len(os.listdir(mnt / name)) == 1000
 
 
+@pytest.mark.fault(8)
 @pytest.mark.configs("personal")
 def test_kill_during_start_ten_times(signed_in, mnt, base, graphd):
     """Recovery may be interrupted as often as it likes."""

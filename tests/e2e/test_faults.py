@@ -91,6 +91,7 @@ def test_trouble_costs_only_time(signed_in, base, graphd, cls, times, what):
     assert not signed_in.status()["blocked"]
 
 
+@pytest.mark.fault(41)
 @pytest.mark.plain("small files take no session")
 def test_retry_after_is_waited_out_by_all(signed_in, mnt, graphd):
     """429 freezes the account: no request before its time, which is among
@@ -159,6 +160,7 @@ def test_blocked_is_set_aside(signed_in, mnt, graphd):
     assert os.getxattr(mnt / "refused", "user.nmbackupfs.error")
 
 
+@pytest.mark.plain("small files take no session")
 @pytest.mark.configs("personal")
 def test_removed_before_its_session_opened(signed_in, mnt, graphd):
     """Nothing of it can have arrived: nothing is looked for, and that looking
@@ -211,7 +213,9 @@ def test_hash_that_never_comes(signed_in, mnt, graphd):
     assert not evictable(signed_in, "f")
     signed_in.flush()
     assert evictable(signed_in, "f")
-    assert graphd.bytes_down() == graphd.stored_size(len(data))
+    # A vault's descriptor is looked at meanwhile.
+    more = graphd.bytes_down() - graphd.stored_size(len(data))
+    assert 0 <= more < 10_000
     assert graphd.read("f") == data
 
 
@@ -242,6 +246,7 @@ def test_tag_moves_for_no_reason(signed_in, mnt, graphd):
     assert list(graphd.files()) == ["f"]
 
 
+@pytest.mark.fault(72)
 def test_session_vanishes(signed_in, mnt, graphd):
     """All sessions expire in the middle: from the start again, once."""
     graphd.limit(up=20 * 2**20)
@@ -254,7 +259,9 @@ def test_session_vanishes(signed_in, mnt, graphd):
     assert graphd.read("f") == data
 
 
+@pytest.mark.fault(45)
 def test_access_token_expires_in_a_long_upload(signed_in, mnt, graphd):
+    before = graphd.login_stats()["refreshes"]
     graphd.limit(up=10 * 2**20)
     data = trees.payload("s", 25 * 2**20)
     (mnt / "f").write_bytes(data)
@@ -264,6 +271,7 @@ def test_access_token_expires_in_a_long_upload(signed_in, mnt, graphd):
     (mnt / "g").write_bytes(b"g")
     signed_in.flush()
     assert graphd.read("f") == data and graphd.read("g") == b"g"
+    assert graphd.login_stats()["refreshes"] == before + 1
 
 
 def test_download_that_lies(signed_in, mnt, graphd):

@@ -66,6 +66,7 @@ def test_offline_work(signed_in, half_cached, graphd, base):
     assert (mnt / "far").read_bytes() == trees.payload("far", 3_000_000)
 
 
+@pytest.mark.fault(29)
 @pytest.mark.configs("personal")
 def test_start_offline(signed_in, half_cached, graphd):
     """Mounted within 5 s with the tree of last time."""
@@ -77,6 +78,9 @@ def test_start_offline(signed_in, half_cached, graphd):
     assert took < proc.patience(5)
     took, listed = elapsed(os.listdir, mnt / "t")
     assert sorted(listed) == names and took < SOON
+    for path in (mnt / "t").rglob("*"):
+        if path.is_file():
+            path.read_bytes()  # cached last time
     (mnt / "new").write_bytes(b"new")
     graphd.start()
     signed_in.flush()
@@ -126,6 +130,7 @@ def test_hundred_stuck_readers_delay_nobody(half_cached, graphd, base):
     assert len((half_cached / "far").read_bytes()) == 3_000_000
 
 
+@pytest.mark.fault(37)
 @pytest.mark.configs("personal")
 def test_unmount_with_hung_reads(half_cached, graphd, signed_in):
     """umount -l and the end of the program take no 10 s."""
@@ -172,6 +177,7 @@ def test_upload_goes_on_after_an_outage(signed_in, mnt, graphd):
     assert graphd.read("large") == data
 
 
+@pytest.mark.fault(34)
 @pytest.mark.configs("personal")
 def test_captive_portal(signed_in, mnt, graphd):
     """HTML with status 200 is offline, not content and not an empty folder."""

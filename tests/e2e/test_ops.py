@@ -217,17 +217,29 @@ def test_open_flags(here):
     os.close(reader)
 
 
+@pytest.mark.fault(94)
 def test_two_appenders_lose_no_line(here):
     script = ("import os,sys\nf=os.open(sys.argv[1],os.O_WRONLY|os.O_APPEND|"
-              "os.O_CREAT)\nfor i in range(500): "
+              "os.O_CREAT)\nos.write(1,b'!'); os.read(0,1)\n"
+              "for i in range(2000): "
               "os.write(f,b'%s %04d\\n'%(sys.argv[2].encode(),i))")
     both = [subprocess.Popen(["/usr/bin/python3", "-c", script,
-                              here / "log", who]) for who in ("left", "right")]
+                              here / "log", who], stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE)
+            for who in ("left", "right")]
+    for p in both:
+        assert p.stdout.read(1) == b"!"
+    for p in both:
+        p.stdin.close()
     assert [p.wait(proc.patience(30)) for p in both] == [0, 0]
+    for p in both:
+        p.stdout.close()
     lines = (here / "log").read_bytes().splitlines()
     for who in (b"left", b"right"):
         assert [ln for ln in lines if ln.startswith(who)] == \
-            [b"%s %04d" % (who, i) for i in range(500)]
+            [b"%s %04d" % (who, i) for i in range(2000)]
+    turns = sum(a[:1] != b[:1] for a, b in zip(lines, lines[1:]))
+    assert turns > 1, "they did not write at the same time"
 
 
 def test_unlinked_file_lives_while_open(here):
@@ -501,14 +513,124 @@ def test_statvfs(mnt, graphd, signed_in):
 def test_xattrs(here, signed_in, graphd):
     signed_in.flush()
     path = here / "file"
-    names = os.listxattr(path)
     for name in ("user.nmbackupfs.state", "user.nmbackupfs.id",
                  "user.nmbackupfs.hash"):
-        assert name in names
         assert os.getxattr(path, name)
+    assert os.listxattr(path) == []
     item = graphd.item("top/file")
     assert os.getxattr(path, "user.nmbackupfs.id").decode() == item["id"]
     assert os.getxattr(path, "user.nmbackupfs.hash").decode() == item["quickXorHash"]
+
+
+def test_copies_with_attributes(here, base, signed_in):
+    """What the mount knows of a file is not the file's: nothing to copy along,
+    nothing to fail with, on the way out or in, the first time or again."""
+    signed_in.flush()
+    for copy in (["rsync", "-aX"], ["cp", "-aT"]):
+        for n in range(2):
+            for source, target in ((here, base / f"out {copy[0]}"),
+                                   (base / f"out {copy[0]}",
+                                    here.parent / f"in {copy[0]}")):
+                done = subprocess.run(
+                    [*copy, f"{source}/", f"{target}/"], text=True,
+                    capture_output=True, timeout=proc.patience(30),
+                    check=False)
+                assert (done.returncode, done.stderr) == (0, ""), (copy, n)
+                trees.assert_same(source, target)
+        assert os.listxattr(base / f"out {copy[0]}/file") == []
+    # What a file does have, and the mount can't keep, is said.
+    try:
+        os.setxattr(base / "out cp/file", "user.mine", b"1")
+    except OSError:
+        return  # an old tmpfs
+    for copy, rc in ((["rsync", "-aX"], 23), (["cp", "-aT"], 0)):
+        done = subprocess.run([*copy, f"{base}/out cp/", f"{here}/again/"],
+                              capture_output=True, check=False,
+                              timeout=proc.patience(30))
+        assert done.returncode == rc
+        assert trees.sha(here / "again/file") == trees.sha(here / "file")
+
+
+def test_removed_but_in_use(mnt, signed_in):
+    """A removed directory or fifo that is somebody's working directory or
+    descriptor answers long after nobody else knows it."""
+    (mnt / "d").mkdir()
+    os.mkfifo(mnt / "f")
+    fds = [os.open(mnt / "d", os.O_RDONLY), os.open(mnt / "f", os.O_RDWR)]
+    os.rmdir(mnt / "d")
+    os.unlink(mnt / "f")
+    signed_in.flush()
+    for fd, kind in zip(fds, (stat.S_IFDIR, stat.S_IFIFO)):
+        os.fchmod(fd, 0o705)
+        os.utime(fd, ns=(10**18, 2 * 10**18))
+        info = os.fstat(fd)
+        assert stat.S_IFMT(info.st_mode) == kind and info.st_nlink == 0
+        assert stat.S_IMODE(info.st_mode) == 0o705
+        assert info.st_mtime_ns == 2 * 10**18
+        os.close(fd)
+
+
+@pytest.mark.configs("personal", "work-vault")
+def test_empty_file_grows(mnt, signed_in, graphd):
+    """An empty file that is on the server has no content file here, and needs
+    nothing from there when it grows: it was taken for one whose bytes are lost,
+    and waited for what another version held."""
+    calls = {
+        "write": lambda fd: os.pwrite(fd, b"x" * 70_000, 0),
+        "hole": lambda fd: os.pwrite(fd, b"x", 200_000),
+        "truncate": lambda fd: os.ftruncate(fd, 150_000),
+        "fallocate": lambda fd: fallocate(fd, 0, 0, 5000),
+    }
+    for name in calls:
+        (mnt / name).touch()
+        (mnt / f"{name} emptied").write_bytes(b"once")
+    signed_in.flush()
+    for name in calls:
+        open(mnt / f"{name} emptied", "wb").close()
+    signed_in.flush()
+    graphd.stall("download")
+    want = {}
+    for name, call in calls.items():
+        for path in (name, f"{name} emptied"):
+            fd = os.open(mnt / path, os.O_RDWR)
+            call(fd)
+            os.close(fd)
+            want[path] = (mnt / path).read_bytes()
+    signed_in.flush()
+    assert "missing" not in signed_in.log.read_text()
+    graphd.unstall()
+    mnt.unmount()
+    signed_in.wipe()
+    mnt = signed_in.mount()
+    assert {p: (mnt / p).read_bytes() for p in want} == want
+
+
+@pytest.mark.mount_options("--cache-size", "20M")
+def test_times_near_the_limit(mnt):
+    """Where files open past the kernel's pages it does not see that they
+    change: it is told when the last one is closed, in whatever order."""
+    old = 10**18
+    for closed_last in ("writer", "other"):
+        path = mnt / closed_last
+        path.write_bytes(b"first")
+        writer = os.open(path, os.O_RDWR)
+        with pytest.raises(OSError):  # it is that kind of opening
+            mmap.mmap(writer, 5)
+        other = os.open(path, os.O_RDONLY)
+        os.utime(path, ns=(old, old))
+        os.pwrite(writer, b"later", 0)
+        for fd in ((other, writer) if closed_last == "writer"
+                   else (writer, other)):
+            os.close(fd)
+        proc.wait_until(lambda p=path: p.stat().st_mtime_ns > old, 10,
+                        "the time of the write")
+        assert path.read_bytes() == b"later"
+    for n in range(50):  # what is set then is not lost on the way
+        with open(path, "r+b") as f:
+            f.write(b"%d" % n)
+        os.utime(path, ns=(old, old))
+        proc.wait_until(lambda: path.stat().st_mtime_ns == old, 1,
+                        "the time that was set")
 
 
 def test_read_only_mount(signed_in, graphd):

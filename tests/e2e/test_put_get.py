@@ -402,6 +402,7 @@ def test_file_that_changes_while_it_is_sent(signed_in, base, graphd, folder):
 
 # -- names --------------------------------------------------------------------
 
+@pytest.mark.plain("it looks at names as the drive has them")
 def test_as_makes_folders(signed_in, base, graphd):
     trees.write(base / "p", b"p")
     put(signed_in, base / "p", "--as", "2026/11/daily: p")
@@ -411,6 +412,7 @@ def test_as_makes_folders(signed_in, base, graphd):
     assert out.read_bytes() == b"p"
 
 
+@pytest.mark.plain("the kit opens one vault")
 def test_folder_of_the_drive(signed_in, base, graphd):
     trees.write(base / "p", b"p")
     put(signed_in, base / "p", "--folder", "Backups/db one")

@@ -22,7 +22,8 @@ TESTS = ("test_day.py", "test_start.py::test_daemon",
          "test_secrets.py::test_nobody_looks_in",
          "test_ops.py::test_modes_owners_times", "test_ops.py::test_rename",
          "test_commands.py::test_umount_flushes_first",
-         "test_commands.py::test_umount_while_in_use")
+         "test_commands.py::test_umount_while_in_use",
+         "test_posix.py::test_mount")
 
 # Some machines give /dev/fuse to root alone: a mount namespace has its own.
 # Mounts of other tests, copied into it, would outlive their unmount there.

@@ -42,8 +42,11 @@ def error_of(path):
 
 def check(machine, damaged, whole=()):
     """All of `damaged` are EIO, with a line each; the good one is good."""
+    machine.graphd.mark()
     mnt = machine.mount()
     machine.run("flush", check=0)
+    # What changed there is known here once a round has ended.
+    machine.graphd.wait_request("delta", more=2)
     began = machine.log.stat().st_size
     inos = {}
     for name in damaged:

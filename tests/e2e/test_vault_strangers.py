@@ -3,6 +3,7 @@ one name: nothing of it is lost, touched or hung on."""
 
 import errno
 import os
+import signal
 import subprocess
 
 import pytest
@@ -226,6 +227,33 @@ def test_twins_of_files(two, graphd, resolve):
         [name] = same_view(mine, theirs)
         assert (mine / name).read_bytes() == second
     same_view(mine, theirs)
+
+
+def test_twin_comes_back_under_its_alias(two, graphd):
+    """Removed here and changed there meanwhile: its twin keeps the name."""
+    one, mine, other, theirs = two
+    mine.wait_listed(), theirs.wait_listed()
+    with graphd.hidden_from_delta():  # both are sent before either is seen
+        trees.write(mine / "twin.txt", b"first")
+        one.flush()
+        trees.write(theirs / "twin.txt", b"second")
+        other.flush()
+    proc.wait_until(lambda: len(os.listdir(mine.path)) == 2, 20, "two")
+    names = same_view(mine, theirs)
+    [alias] = set(names) - {"twin.txt"}
+    assert (mine / "twin.txt").read_bytes() == b"first"
+    graphd.stop()
+    (mine / alias).unlink()
+    (theirs / alias).write_bytes(b"changed")
+    mine.process.send_signal(signal.SIGSTOP)
+    graphd.start()
+    other.flush()
+    mine.process.send_signal(signal.SIGCONT)
+    one.flush()
+    proc.wait_until((mine / alias).exists, 20, "the alias")
+    assert same_view(mine, theirs) == names
+    assert (mine / "twin.txt").read_bytes() == b"first"
+    assert (mine / alias).read_bytes() == b"changed"
 
 
 def test_twins_of_folders(two, graphd):

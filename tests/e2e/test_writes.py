@@ -3,6 +3,7 @@
 Streams over an existing backup, writes while it uploads, files that stay
 open, save-by-rename: no empty, partial or mixed version there."""
 
+import datetime
 import hashlib
 import mmap
 import os
@@ -248,6 +249,7 @@ def test_unlink_and_recreate_while_it_uploads(signed_in, mnt, graphd):
     assert graphd.read("f") == b"new" and list(graphd.files()) == ["f"]
 
 
+@pytest.mark.fault(97)
 def test_rename_while_it_uploads(signed_in, mnt, graphd):
     """The file and its parent move back and forth; the end state counts."""
     data = trees.payload("moving", 12 * 2**20)
@@ -287,6 +289,7 @@ def test_exchange(signed_in, mnt, graphd):
     assert graphd.item("one")["id"] == ids["two"]
 
 
+@pytest.mark.fault(98)
 @pytest.mark.configs("personal")
 def test_eight_writers_in_one_folder(signed_in, mnt, graphd):
     """And readers listing: no duplicate, none missing, all arrive."""
@@ -328,3 +331,37 @@ def test_dd_odsync_and_direct(signed_in, mnt, graphd):
     os.close(fd)
     signed_in.flush()
     assert graphd.read("sync") == graphd.read("direct") == data
+
+
+@pytest.mark.fault(78)
+@pytest.mark.configs("personal", "work", "personal-vault")
+def test_odd_times(signed_in, mnt, graphd):
+    """1970, 2038, 2103, nanoseconds: exact here, by seconds there, and no
+    content is sent for them again."""
+    times = {"epoch": 0, "y2038": (2**31 + 1) * 10**9 + 999_999_999,
+             "y2103": 4_200_000_000 * 10**9 + 1, "now": 1_790_000_000_123456789}
+    for name, ns in times.items():
+        (mnt / name).write_bytes(name.encode())
+        os.utime(mnt / name, ns=(ns, ns))
+    signed_in.flush()
+    sent = {k: graphd.requests().get(k, 0)
+            for k in ("put", "session", "fragment")}
+    mnt.unmount()
+    mnt = signed_in.mount()
+    graphd.mark()
+    graphd.wait_request("delta", more=3)
+    for name, ns in times.items():
+        assert (mnt / name).stat().st_mtime_ns == ns
+        assert (mnt / name).read_bytes() == name.encode()
+    signed_in.flush()
+    assert {k: graphd.requests().get(k, 0) for k in sent} == sent
+    if hasattr(graphd, "raw"):  # in the sealed name
+        mnt.unmount()
+        signed_in.wipe()
+        mnt = signed_in.mount()
+        for name, ns in times.items():
+            assert (mnt / name).stat().st_mtime_ns == ns
+        return
+    for name, ns in times.items():
+        there = datetime.datetime.fromisoformat(graphd.item(name)["mtime"])
+        assert int(there.timestamp()) == ns // 10**9

@@ -47,7 +47,8 @@ class Front:
             world.make_certificates(self.base, "127.0.0.1", "localhost")
         self.process = subprocess.Popen(
             [*world.DIES_WITH_US, shutil.which("nghttpx", path=PATH), "--conf=/dev/null",
-             "--workers=1", f"--frontend=127.0.0.1,{self.port}",
+             # One process: when it has ended, nobody has the port any more.
+             "--single-process", "--workers=1", f"--frontend=127.0.0.1,{self.port}",
              f"--backend=127.0.0.1,{backend_port}",
              f"--errorlog-file={self.log}", "--accesslog-file=/dev/null",
              self.base / "server.key", self.base / "server.pem"],

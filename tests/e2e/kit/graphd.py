@@ -117,7 +117,7 @@ class Graphd:
                "NMBACKUPFS_LOGIN_URL": self.login_url}
         if self.front:
             env |= {"NMBACKUPFS_CA_FILE": str(self.front.ca),
-                    "NMBACKUPFS_HTTP2": "yes"}
+                    "NMBACKUPFS_HTTP2_ANY": "yes"}
         return env
 
     # -- requests to the control page ---------------------------------------
@@ -333,7 +333,7 @@ class Graphd:
 
     def tree(self, folder=FOLDER):
         """{path below the folder: item}, files and folders."""
-        prefix = f"/{folder}/"
+        prefix = self._path("", folder).rstrip("/") + "/"
         return {i["path"][len(prefix):]: i for i in self._items()
                 if i["path"].startswith(prefix)}
 
@@ -351,6 +351,9 @@ class Graphd:
 
     def read(self, path, folder=FOLDER):
         return self._call("GET", "content", path=self._path(path, folder))
+
+    def all_contents(self):
+        return [self.read(path) for path in self.files()]
 
     @staticmethod
     def stored_size(size):
@@ -420,6 +423,10 @@ class Graphd:
     def mkdir(self, path, folder=FOLDER):
         self._change("mkdir", path, folder)
 
+    def fill(self, path, files, folder=FOLDER, size=0, seed=0):
+        """A folder with so many files f0000000..., all of one content."""
+        self._change("fill", path, folder, files=files, size=size, seed=seed)
+
     def rename(self, path, to, folder=FOLDER):
         self._change("move", path, folder, to=self._path(to, folder))
 
@@ -433,6 +440,14 @@ class Graphd:
     def touch(self, path):
         """Tags move, nothing else does."""
         self._change("touch", path)
+
+    def lose_tombstone(self, path):
+        """Its delete, when it comes, is never told by the feed."""
+        self._change("set", path, no_tombstone=True)
+
+    def package(self, path):
+        """A notebook: neither file nor folder."""
+        self._change("package", path)
 
     def mark_malware(self, path):
         self._change("set", path, malware=True)

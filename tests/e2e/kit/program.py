@@ -1,6 +1,7 @@
 """The program under test on a machine of its own: home, sign-in, mounts."""
 
 import contextlib
+import errno
 import json
 import os
 import pathlib
@@ -16,7 +17,8 @@ from . import proc
 BINARY = pathlib.Path(os.environ.get("NMB_TEST_BIN")
                       or proc.ROOT / "build/gcc/nmbackupfs").resolve()
 # Exit statuses (fs/exit.h).
-FAILED, USAGE, SIGN_IN, NO_MEMBER, UNFINISHED, BUSY = 1, 2, 3, 4, 5, 7
+FAILED, USAGE, SIGN_IN, NO_MEMBER, UNFINISHED, HELD, BUSY = \
+    1, 2, 3, 4, 5, 6, 7
 NO_TERMINAL = 9
 
 CLIENT_ID = "11111111-2222-3333-4444-555555555555"
@@ -59,6 +61,8 @@ class Machine:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.log.touch()
         self.mounts = []
+        self.binary = BINARY
+        self.wrap = []  # in front of the program: another network
         self.recovery_key = self.base / f"{name}.recovery"
         self.env = self._environment()
         if vault:
@@ -82,6 +86,8 @@ class Machine:
             NMBACKUPFS_PLAIN="yes",
             NMBACKUPFS_WRITE_BACK_DELAY="100ms",
             NMBACKUPFS_POLL_INTERVAL="1s",
+            # Most tests remove what they made; test_hold.py is about this.
+            NMBACKUPFS_HOLD_AFTER="off",
             NMBACKUPFS_LOG_LEVEL="debug",
             ASAN_OPTIONS=san + ":detect_leaks=1:disable_coredump=1",
             UBSAN_OPTIONS=san + ":print_stacktrace=1",
@@ -93,7 +99,8 @@ class Machine:
 
     def command(self, *args):
         wrap = VALGRIND and [*VALGRIND, f"--log-file={self.sanitizer_log}.%p"]
-        return [*SETARCH, *wrap, str(BINARY), *map(str, args)]
+        return [*self.wrap, *SETARCH, *wrap, str(self.binary),
+                *map(str, args)]
 
     def popen(self, *args, env=None, **kw):
         kw.setdefault("stdin", subprocess.DEVNULL)
@@ -146,6 +153,14 @@ class Machine:
             mount.wait_mounted()
         return mount
 
+    def age_ledger(self, hours=2):
+        """As if all that was sent had been sent that long ago."""
+        for path in self.state.rglob("state.db"):
+            with contextlib.closing(sqlite3.connect(path, timeout=20)) as db:
+                db.execute("UPDATE ledger SET time=time-?",
+                           (hours * 3600 * 10**9,))
+                db.commit()
+
     def wipe(self):
         """Loses all local state; configuration and tokens stay."""
         assert not any(m.is_running() for m in self.mounts)
@@ -157,7 +172,7 @@ class Machine:
             mount.clean_up()
         proc.unmount_all(self.base)
         for pid in proc.children():
-            if str(BINARY) in proc.command_of(pid):
+            if str(self.binary) in proc.command_of(pid):
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
 
@@ -211,8 +226,15 @@ class Mount:
 
     def wait_listed(self):
         """A folder that was never listed is nothing to work in: from now on
-        the network may go."""
-        os.listdir(self.path)
+        the network may go. It may take longer than the mount's deadline."""
+        def listed():
+            try:
+                return os.listdir(self.path) is not None
+            except OSError as e:
+                if e.errno != errno.EIO:
+                    raise
+                return False
+        proc.wait_until(listed, 30, "the listing")
 
     def is_running(self):
         return self.process is not None and self.process.poll() is None
@@ -259,6 +281,11 @@ class Mount:
                 said += "".join(f"{dict(row)}\n" for row in db.execute(
                     "SELECT * FROM node WHERE flags & 1 LIMIT 20"))
         return said
+
+    def clean_up_dead(self):
+        """After its death: nothing of it is left but what it wrote."""
+        self._watchdog.cancel()
+        self.machine.mounts.remove(self)
 
     def clean_up(self):
         if self._watchdog:

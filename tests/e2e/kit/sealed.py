@@ -106,6 +106,10 @@ class SealedGraphd(graphd.Graphd):
     def read(self, path, folder=graphd.FOLDER):
         return self._age(super().read(self.raw_path(path, folder), folder))
 
+    def all_contents(self):
+        return [self._age(super(SealedGraphd, self).read(raw))
+                for _, raw, item in self.opened() if item["type"] == "file"]
+
     def versions(self, path):
         if str(path) not in self.tree():
             return []
@@ -157,6 +161,9 @@ class SealedGraphd(graphd.Graphd):
 
     def delete(self, path, folder=graphd.FOLDER):
         super().delete(self.raw_path(path), folder)
+
+    def lose_tombstone(self, path):
+        super().lose_tombstone(self.raw_path(path))
 
     def destroy(self, path):
         super().destroy(self.raw_path(path))
