@@ -7,6 +7,7 @@ would, so that what is read next must come from the service."""
 import json
 import os
 import pathlib
+import resource
 import shutil
 import subprocess
 
@@ -23,6 +24,7 @@ class Contender:
     name = "plain directory"
     remote = False  # what is written gets to the service
     writes_only = False  # differs from another one in how it writes only
+    ours = False
     sealed = False  # the service sees no names
 
     def __init__(self, base, service=None):
@@ -62,6 +64,13 @@ class Contender:
         self.stop()
 
 
+def _many_files():
+    """It holds each file open that the kernel knows."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    proc.die_with_parent()
+
+
 class Passthrough(Contender):
     """libfuse's example: what FUSE itself costs."""
 
@@ -82,7 +91,7 @@ class Passthrough(Contender):
             [str(self.binary), "-f", "-o", f"source={behind},cache=auto",
              str(self.root)],
             stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            preexec_fn=proc.die_with_parent)
+            preexec_fn=_many_files)
         proc.wait_until(lambda: proc.mounts_below(self.root), 20, "the mount")
 
     def stop(self):
@@ -97,7 +106,7 @@ class Ours(Contender):
     """nmbackupfs as installed: every option at its default."""
 
     name = "plain"
-    remote = True
+    remote = ours = True
     env = {"NMBACKUPFS_PLAIN": "yes"}
     options = ()
 

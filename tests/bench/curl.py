@@ -3,11 +3,14 @@
 Nothing of a file system, no hashes, no bookkeeping: as many requests at once
 as the program may have."""
 
+import http.client
 import json
 import pathlib
 import shutil
+import ssl
 import subprocess
 import time
+import urllib.parse
 
 from kit import graphd as kit_graphd
 
@@ -88,3 +91,22 @@ class Curl:
             [f'url = "{url}"\nrange = "{off}-{min(off + RANGE, size) - 1}"'
              for off in range(0, size, RANGE)],
             "-Z", "--parallel-immediate", "--parallel-max", RANGES)
+
+    def read_pages(self):
+        """A delta of the whole drive, page after page on one connection;
+        seconds."""
+        link = self.drive + "/root/delta?$top=1000"
+        host = urllib.parse.urlsplit(link).netloc
+        bearer = self.bearer.split(": ", 1)
+        connection = http.client.HTTPSConnection(
+            host, context=ssl.create_default_context())
+        begin = time.monotonic()
+        while link:
+            at = urllib.parse.urlsplit(link)
+            connection.request("GET", f"{at.path}?{at.query}",
+                               headers=dict([bearer]))
+            answer = connection.getresponse()
+            assert answer.status == 200, answer.status
+            link = json.loads(answer.read()).get("@odata.nextLink")
+        connection.close()
+        return time.monotonic() - begin

@@ -11,6 +11,7 @@ import time
 
 from kit import program
 
+import targets
 from workloads import METRICS
 
 
@@ -43,7 +44,8 @@ def versions():
 
 def _latency(line):
     """"60 ms, 1 Gbit/s": the first part is per request."""
-    return line.replace(" ms", " ms per request", 1)
+    return line.replace(" ms", " ms per request", 1) \
+        .replace("work", "a work account")
 
 
 def _number(value):
@@ -63,6 +65,7 @@ class Results:
         self.values = {}
         self.failed = []
         self.loads = []
+        self.extra = {}  # what no contender was measured for
 
     def add(self, line, contender, metric, value):
         at = self.values.setdefault(line, {}).setdefault(contender, {})
@@ -111,6 +114,21 @@ class Results:
                     for r in rows]
         return "\n".join(out)
 
+    def targets(self):
+        """For a terminal: what must be reached, and whether it is."""
+        rows = [("target", "", "measured", "met?"),
+                *targets.rows(self, self.extra)]
+        widths = [max(map(len, column)) for column in zip(*rows)]
+        return "\n".join(
+            "  ".join(c.ljust(w) for c, w in zip(r, widths)).rstrip()
+            for r in rows)
+
+    def _targets_page(self):
+        yield from ("", "## What must be reached", "",
+                    "| what | target | measured | met? |", "|---|---|---|---|")
+        for row in targets.rows(self, self.extra):
+            yield "| " + " | ".join(row) + " |"
+
     def as_dict(self):
         return {
             **versions(),
@@ -119,6 +137,8 @@ class Results:
             "load": self._load(),
             "left_out": self.left_out,
             "failed": self.failed,
+            **self.extra,
+            "targets": [list(r) for r in targets.rows(self, self.extra)],
             "lines": {
                 line: {name: {metric: {
                     "median": self.median(line, name, metric),
@@ -164,6 +184,7 @@ class Results:
         page += [f"Left out: {name} ({why})." for name, why
                  in self.left_out.items()]
         page += [f"Failed: {what}." for what in self.failed]
+        page += self._targets_page()
         for line in self.values:
             rows = list(self._rows(line))
             page += ["", f"## {_latency(line)}", ""]

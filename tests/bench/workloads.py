@@ -4,10 +4,13 @@ A workload takes a Run and records values under the names of METRICS. Each
 leaves the contender mounted. A value that makes no sense for a contender (what
 is on the server, for a local one) is left out."""
 
+import contextlib
 import os
 import pathlib
 import random
+import re
 import shutil
+import sqlite3
 import subprocess
 import time
 
@@ -42,10 +45,14 @@ METRICS = {
     "big_wait": ("the same: on the server after cp returned", "s", "lower",
                  ""),
     "big_up_cpu": ("the same: CPU per GB", "s", "lower", ""),
-    "first_byte": ("{big_mib} MiB on a new machine: first byte", "ms",
+    "big_up_rss": ("the same: most memory so far", "MiB", "lower", "256"),
+    "first_connection": ("1 MiB on a new machine: first byte, nothing "
+                         "connected yet", "ms", "lower", ""),
+    "first_byte": ("{big_mib} MiB then: first byte", "ms",
                    "lower", "2.2 round trips"),
     "big_read": ("the same: sequential read", "MB/s", "higher", "0.8 x curl"),
     "big_down_cpu": ("the same: CPU per GB", "s", "lower", ""),
+    "big_down_rss": ("the same: most memory so far", "MiB", "lower", "256"),
     "warm_read": ("the same: read again, kernel cache empty", "MB/s",
                   "higher", "0.9 x passthrough"),
     "random_read": ("{random_reads} random reads of 4 KiB, cold: median",
@@ -58,6 +65,16 @@ METRICS = {
     "ls": ("the same, mounted anew: ls -lR", "s", "lower",
            "1.5 x passthrough"),
     "walk_requests": ("the same: HTTP requests", "", "lower", "0"),
+    "pages": ("a delta of {walk_files} files, page after page, nothing done "
+              "with it", "s", "lower", ""),
+    "budget_used": ("a work account's budget, tenfold: used of a minute", "%",
+                    "higher", "95"),
+    "budget_refused": ("the same: requests refused (429)", "", "lower", "few"),
+    "idle_wakeups": ("idle for {idle_s} s: wake-ups", "", "lower",
+                     "the poll timer"),
+    "million_ready": ("mounted again with {nodes} nodes: ready", "ms",
+                      "lower", "200 ms"),
+    "million_rss": ("the same: memory, idle", "MiB", "lower", "64"),
 }
 
 
@@ -91,6 +108,19 @@ class Run:
         user, system = stat.rsplit(")", 1)[1].split()[11:13]
         return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
+    def memory_mib(self, member):
+        """Of the contender's process: VmRSS, VmHWM (the most so far)."""
+        pid = self.contender.pid()
+        status = pathlib.Path(f"/proc/{pid}/status").read_text()
+        return int(re.search(rf"^{member}:\s+(\d+)", status, re.M)[1]) / 1024
+
+    def wakeups(self):
+        """How often a thread of it has woken up so far."""
+        tasks = pathlib.Path(f"/proc/{self.contender.pid()}/task")
+        return sum(int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)",
+                                 (t / "status").read_text(), re.M)[1])
+                   for t in tasks.iterdir())
+
 
 def timed(*command, cwd=None):
     begin = time.monotonic()
@@ -113,6 +143,7 @@ def make_source(base, sizes):
             if i < 20:
                 folder.mkdir(parents=True)
             (folder / f"file-{i:05d}.dat").write_bytes(rnd.randbytes(size))
+    (base / "first").write_bytes(rnd.randbytes(MIB))
     with (base / "big").open("wb") as f:
         for _ in range(sizes.big_mib):
             f.write(rnd.randbytes(MIB))
@@ -202,6 +233,10 @@ def wait_first_upload(service, before):
 
 def big_in(run):
     size = run.sizes.big_mib * MIB
+    if run.service:
+        shutil.copy(run.source / "first", run.root)
+        run.contender.wait_sent(run.service.wait_for, path="first", size=MIB)
+        run.service.settle(WAIT_S)
     cpu = run.cpu_s()
     before = run.service.upload_requests() if run.service else 0
     run.record("big_copy", timed("cp", run.source / "big", run.root))
@@ -215,6 +250,7 @@ def big_in(run):
     run.record("big_sent", size / 1e6 / (end - first))
     run.record("big_wait", end - closed)
     run.record("big_up_cpu", (run.cpu_s() - cpu) / (size / 1e9))
+    run.record("big_up_rss", run.memory_mib("VmHWM"))
 
 
 def read_through(path):
@@ -233,17 +269,22 @@ def forget_pages(path):
 
 
 def big_out(run):
-    """Of the file that big_in() left."""
+    """Of the files that big_in() left. The first read finds nothing connected
+    to the content host; from the second one on requests are what counts."""
     size = run.sizes.big_mib * MIB
     path = run.root / "big"
     if run.service:
         run.remount(new_machine=True)
-        run.contender.wait_listed(1)
+        run.contender.wait_listed(2)
+        first, _ = read_through(run.root / "first")
+        run.record("first_connection", first * 1000)
+        run.service.settle(WAIT_S)
         cpu = run.cpu_s()
         first, spent = read_through(path)
         run.record("first_byte", first * 1000)
         run.record("big_read", size / 1e6 / spent)
         run.record("big_down_cpu", (run.cpu_s() - cpu) / (size / 1e9))
+        run.record("big_down_rss", run.memory_mib("VmHWM"))
     else:
         read_through(path)  # what is behind it is in memory for all of them
     spent = []
@@ -258,7 +299,7 @@ def random_reads(run):
     if not run.service:
         return
     run.remount(new_machine=True)
-    run.contender.wait_listed(1)
+    run.contender.wait_listed(2)
     rnd = random.Random(7)
     last = run.sizes.big_mib * MIB - 4096
     took = []
@@ -315,13 +356,80 @@ def walk(run):
         run.record("walk_requests", requests)
 
 
+# ---- what only we are asked -------------------------------------------------
+
+BUDGET_UNITS = 12_500  # a minute's, tenfold (facts/graph.md 10.1)
+
+
+def budget(run):
+    """The first minute of more than it allows."""
+    run.service.throttle(on=True, scale=10)
+    folders = sorted((run.source / "many").iterdir())[:14]  # a third too much
+    copy = subprocess.Popen(["cp", "-r", *folders, run.root])
+    proc.wait_until(lambda: run.service.throttle_stats()["units"] > 0, WAIT_S,
+                    "the first request", every=0.05)
+    time.sleep(59)
+    seen = run.service.throttle_stats()
+    run.record("budget_used", 100 * seen["units"] / BUDGET_UNITS)
+    run.service.throttle(on=False)
+    assert copy.wait() == 0
+    run.contender.wait_sent(None)
+    run.record("budget_refused", seen["refused"] + seen["forbidden"])
+
+
+def idle(run):
+    (run.root / "a file").write_bytes(b"content")
+    run.contender.wait_sent(None)
+    run.service.settle(WAIT_S, quiet_ms=3000)
+    time.sleep(2)
+    before = run.wakeups()
+    time.sleep(run.sizes.idle_s)
+    run.record("idle_wakeups", run.wakeups() - before)
+
+
+def add_rows(state_db, nodes):
+    """Copies of the one file that is there, as if all of them were synced."""
+    with contextlib.closing(sqlite3.connect(state_db)) as db:
+        columns = [c[1] for c in db.execute("PRAGMA table_info(node)")]
+        changed = {"ino": "1000+i", "name": "printf('f%07d',i)",
+                   "s_name": "printf('f%07d',i)", "s_id": "s_id||'-'||i",
+                   "cid": "NULL"}
+        values = ",".join(changed.get(c, c) for c in columns)
+        db.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n "
+            f"WHERE i<{nodes}) INSERT INTO node SELECT {values} FROM n,"
+            "(SELECT * FROM node WHERE name='one')")
+        db.commit()
+
+
+def million(run):
+    """The rows are put into the state of a mount that is stopped."""
+    (run.root / "one").write_bytes(b"content")
+    run.contender.wait_sent(None)
+    run.contender.stop()
+    [state] = run.contender.machine.state.rglob("state.db")
+    add_rows(state, run.sizes.nodes)
+    begin = time.monotonic()
+    run.contender.start()
+    run.record("million_ready", (time.monotonic() - begin) * 1000)
+    run.service.settle(WAIT_S, quiet_ms=3000)
+    assert (run.root / f"f{run.sizes.nodes:07d}").stat().st_size == 7
+    run.record("million_rss", run.memory_mib("VmRSS"))
+
+
 # What belongs together, in this order: later ones use what earlier ones left.
 GROUPS = {
     "small": (small, restore, rename_and_remove),
     "many": (many,),
     "big": (big_in, big_out, random_reads),
     "walk": (walk,),
+    "budget": (budget,),
+    "idle": (idle,),
+    "million": (million,),
 }
+
+# What others are not asked.
+OURS = {"budget", "idle", "million"}
 
 # All that a contender does who differs from another one in how it writes.
 WRITES = (small, many, big_in)
