@@ -9,12 +9,20 @@
 #                   others wrote
 #   make help       all targets
 #
-# Variables: CC, CFLAGS, LDFLAGS, PREFIX, DESTDIR, WERROR= (empty: warnings
-# don't stop the build), SAN=address|thread|undefined (a build of its own
-# under build/), CRASH=1 (another one, by `make crash`: tests/crash), V=1 (show
-# commands).
+# Variables: CC, CPPFLAGS, CFLAGS, LDFLAGS, PREFIX, DESTDIR (and the directories
+# below), WERROR= (empty: warnings don't stop the build),
+# SAN=address|thread|undefined (a build of its own under build/), CRASH=1
+# (another one, by `make crash`: tests/crash), V=1 (show commands).
 
 PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
+MANDIR ?= $(PREFIX)/share/man
+DOCDIR ?= $(PREFIX)/share/doc/nmbackupfs
+PKGDATADIR ?= $(PREFIX)/share/nmbackupfs
+BASHDIR ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
+FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
+UNITDIR ?= $(PREFIX)/lib/systemd/user
 SAN ?=
 CRASH ?=
 WERROR ?= -Werror
@@ -77,6 +85,7 @@ endif
 pkg_cflags = $(shell pkg-config --cflags $(1) 2>/dev/null)
 pkg_libs = $(shell pkg-config --libs $(1) 2>/dev/null)
 
+CPPFLAGS ?=
 defs := -DFUSE_USE_VERSION=314 -DNMB_VERSION='"$(version)"'
 defs += $(if $(CRASH),-DNMB_CRASH=1)
 defs += $(if $(filter libqrencode,$(pkg_have)),-DHAVE_QRENCODE=1)
@@ -107,13 +116,14 @@ fuzz_bins := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(fuzz_src))
 unit_bins := $(patsubst tests/unit/%.c,$(B)/unit/%,$(unit_src))
 
 .DEFAULT_GOAL := all
-.PHONY: all help check-pkgs check-graphd-pkgs crash graphd agetool posix unit \
+.PHONY: all man help check-pkgs check-graphd-pkgs crash graphd agetool posix unit \
 	sim soak test check-all demo sandbox bench fuzz fuzz-build lint flags \
 	format install uninstall clean
 .SECONDARY:
 
 # build/nmbackupfs, the name people and scripts use, is the last variant built.
-all: $(B)/nmbackupfs
+# The manual comes along, so that `make install` by root builds nothing.
+all: $(B)/nmbackupfs $(if $(SAN)$(CRASH),,man)
 	@ln -sfn $(variant)/nmbackupfs build/nmbackupfs
 
 check-pkgs check-graphd-pkgs:
@@ -128,7 +138,7 @@ check-graphd-pkgs: missing_here := $(graphd_missing)
 $(B)/obj/%.o: %.c | check-pkgs
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	$(Q)$(CC) $(CFLAGS) $(cflags) -c -o $@ $<
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(cflags) -c -o $@ $<
 
 $(B)/libnmb.a: $(lib_objs)
 	$(call say,AR,$@)
@@ -261,28 +271,44 @@ flags: # what the linters compile with
 format:
 	$(Q)clang-format -i $$(git ls-files '*.c' '*.h')
 
+# ---- the manual --------------------------------------------------------
+
+# A program that runs here, to ask it for its help (cross-builds set another).
+HELP_PROGRAM ?= $(B)/nmbackupfs
+pages := $(patsubst contrib/man/%.in,$(B)/man/%,$(wildcard contrib/man/*.in))
+man: $(pages)
+$(B)/man/%: contrib/man/%.in contrib/man/make-page $(B)/nmbackupfs
+	@mkdir -p $(@D)
+	$(call say,MAN,$@)
+	$(Q)contrib/man/make-page $(HELP_PROGRAM) $< >$@.tmp && mv $@.tmp $@
+
 # ---- install -----------------------------------------------------------
 
+docs := README.md CHANGELOG.md LICENSE
+scripts := contrib/keystore-pass contrib/unseal-names.py
+
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin
-	install -m 755 $(B)/nmbackupfs $(DESTDIR)$(PREFIX)/bin/nmbackupfs
-	install -d $(DESTDIR)$(PREFIX)/share/doc/nmbackupfs
-	install -m 644 $(wildcard README.md LICENSE CHANGELOG.md) \
-		$(DESTDIR)$(PREFIX)/share/doc/nmbackupfs/
-	install -m 755 contrib/keystore-pass \
-		$(DESTDIR)$(PREFIX)/share/doc/nmbackupfs/
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1 \
+		$(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(DOCDIR) \
+		$(DESTDIR)$(PKGDATADIR)
+	install -m 755 $(B)/nmbackupfs $(DESTDIR)$(BINDIR)/nmbackupfs
+	for page in $(notdir $(pages)); do install -m 644 $(B)/man/$$page \
+		$(DESTDIR)$(MANDIR)/man$${page##*.}/ || exit 1; done
+	install -m 644 $(docs) $(DESTDIR)$(DOCDIR)/
+	install -m 755 $(scripts) $(DESTDIR)$(PKGDATADIR)/
 
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/nmbackupfs
-	rm -rf $(DESTDIR)$(PREFIX)/share/doc/nmbackupfs
+	rm -f $(DESTDIR)$(BINDIR)/nmbackupfs
+	rm -f $(foreach p,$(notdir $(pages)),$(DESTDIR)$(MANDIR)/man*/$(p))
+	rm -rf $(DESTDIR)$(DOCDIR) $(DESTDIR)$(PKGDATADIR)
 
 clean:
 	rm -rf build
 
 help:
-	@sed -n '3,15s/^# \{0,1\}//p' Makefile
+	@sed -n '3,16s/^# \{0,1\}//p' Makefile
 	@echo "targets: all test check-all demo sandbox bench fuzz soak lint format" \
-		"install uninstall clean"
+		"man install uninstall clean"
 
 -include $(patsubst %.o,%.d,$(lib_objs) $(call obj,fs/main.c $(graphd_src) \
 	$(unit_src) $(unit_help) $(sim_src) $(posix_src) $(fuzz_src) \

@@ -52,6 +52,9 @@ test  cmd:git            git                    git                  git
 test  cmd:sqlite3        sqlite3                sqlite               sqlite
 test  cmd:openssl        openssl                openssl              openssl
 test  cmd:curl           curl                   curl                 curl
+test  cmd:groff        groff                  groff                groff
+test  cmd:mandoc       mandoc                 mandoc               mandoc
+test  cmd:man          man-db                 man-db               man-db
 test  cmd:ip             iproute2               iproute              iproute2
 test  cmd:unshare        util-linux             util-linux           util-linux
 test  ca:bundle          ca-certificates        ca-certificates      ca-certificates

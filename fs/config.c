@@ -14,7 +14,7 @@
 #include "net/http.h"
 #include "net/log.h"
 
-enum type { TEXT, NAME, BOOL, SIZE, RATE, TIME, URL, LEVEL, LIMITS };
+enum type { TEXT, FILE_PATH, NAME, BOOL, SIZE, RATE, TIME, URL, LEVEL, LIMITS };
 
 static const struct option {
 	const char *key; /* as in the file; the others are made from it */
@@ -24,7 +24,7 @@ static const struct option {
 } options[CONFIG_KEYS] = {
 	[CONFIG_PROFILE] = { "profile", NAME, "default",
 	                     "which set of sign-in, state and options" },
-	[CONFIG_FILE] = { "config", TEXT, "", "the file with options" },
+	[CONFIG_FILE] = { "config", FILE_PATH, "", "the file with options" },
 	[CONFIG_CLIENT_ID] = { "client_id", TEXT, "",
 	                       "application (client) id of your app "
 	                       "registration" },
@@ -43,7 +43,7 @@ static const struct option {
 	                       "base32 (longer)" },
 	[CONFIG_RECOVERY_KEY] = { "recovery_key", BOOL, "yes",
 	                          "a new vault gets a recovery key" },
-	[CONFIG_RECOVERY_KEY_OUT] = { "recovery_key_out", TEXT, "",
+	[CONFIG_RECOVERY_KEY_OUT] = { "recovery_key_out", FILE_PATH, "",
 	                              "a new recovery key goes into that file, "
 	                              "0600, and is not shown" },
 	[CONFIG_READ_ONLY] = { "read_only", BOOL, "no",
@@ -82,7 +82,7 @@ static const struct option {
 	                       "another Graph, with the /v1.0" },
 	[CONFIG_LOGIN_URL] = { "login_url", URL, "",
 	                       "another sign-in service" },
-	[CONFIG_CA_FILE] = { "ca_file", TEXT, "",
+	[CONFIG_CA_FILE] = { "ca_file", FILE_PATH, "",
 	                     "certificates to trust, PEM" },
 	[CONFIG_HTTP2] = { "http2", BOOL, "no",
 	                   "HTTP/2 where libcurl is sound" },
@@ -95,17 +95,18 @@ static const struct option {
 	                                "prints the passphrase of \"sealed\"" },
 	[CONFIG_KEY_COMMAND] = { "key_command", TEXT, "",
 	                         "keeps the secrets of \"command\"" },
-	[CONFIG_STATE_DIR] = { "state_dir", TEXT, "",
+	[CONFIG_STATE_DIR] = { "state_dir", FILE_PATH, "",
 	                       "where unsent files and the cache lie" },
 	[CONFIG_LOG_LEVEL] = { "log_level", LEVEL, "info",
 	                       "error, warn, info, debug" },
-	[CONFIG_LOG_FILE] = { "log_file", TEXT, "", "append the log to it" },
+	[CONFIG_LOG_FILE] = { "log_file", FILE_PATH, "",
+	                      "append the log to it" },
 	[CONFIG_NOTIFY] = { "notify", BOOL, "no",
 	                    "tell on the desktop what needs a person, by "
 	                    "notify-send" },
 	[CONFIG_NOTIFY_AFTER] = { "notify_after", TIME, "5m",
 	                          "...and the end of a run as long as that" },
-	[CONFIG_PROMETHEUS_FILE] = { "prometheus_file", TEXT, "",
+	[CONFIG_PROMETHEUS_FILE] = { "prometheus_file", FILE_PATH, "",
 	                             "keep numbers in it, for node_exporter" },
 };
 
@@ -197,6 +198,7 @@ static const struct {
 	const char *wants;
 } type_words[] = {
 	[TEXT] = { "a text" },
+	[FILE_PATH] = { "a path" },
 	[NAME] = { "a name of letters, digits, '.', '_', '-'" },
 	[BOOL] = { "yes or no" },
 	[SIZE] = { "a size like 500M or 20G" },
@@ -215,6 +217,7 @@ static int check_value(enum type type, const char *value, uint64_t *out)
 
 	switch (type) {
 	case TEXT:
+	case FILE_PATH:
 		return 0;
 	case NAME:
 		return check_name(value);
@@ -490,6 +493,12 @@ int config_take_args(struct config *c, int *argc, char **argv,
 
 /* ---- environment and file ------------------------------------------------ */
 
+/* Of these an empty value is one, too. */
+static bool is_text(enum type type)
+{
+	return type == TEXT || type == FILE_PATH;
+}
+
 static int load_env(struct config *c, char *why, size_t size)
 {
 	char name[64];
@@ -502,7 +511,7 @@ static int load_env(struct config *c, char *why, size_t size)
 		for (char *p = name; *p; p++)
 			*p = (char)toupper((unsigned char)*p);
 		value = getenv(name);
-		if (value && (*value || options[k].type == TEXT))
+		if (value && (*value || is_text(options[k].type)))
 			rc = set(c, (enum config_key)k, value, FROM_ENV, name,
 			         why, size);
 	}
@@ -585,9 +594,10 @@ int config_store(struct config *c, enum config_key key, const char *value)
 void config_print_help(FILE *f)
 {
 	static const char *const values[] = {
-		[TEXT] = " TEXT", [NAME] = " NAME",   [BOOL] = "",
-		[SIZE] = " SIZE", [RATE] = " RATE",   [TIME] = " TIME",
-		[URL] = " URL",   [LEVEL] = " LEVEL", [LIMITS] = " LIMITS",
+		[TEXT] = " TEXT",     [FILE_PATH] = " FILE", [NAME] = " NAME",
+		[BOOL] = "",          [SIZE] = " SIZE",      [RATE] = " RATE",
+		[TIME] = " TIME",     [URL] = " URL",        [LEVEL] = " LEVEL",
+		[LIMITS] = " LIMITS",
 	};
 
 	for (int k = 0; k < CONFIG_KEYS; k++) {

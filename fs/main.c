@@ -56,7 +56,10 @@ static void print_help(FILE *f)
 
 		snprintf(left, sizeof(left), "%s %s", commands[i].name,
 		         commands[i].args);
-		fprintf(f, "  %-28s %s\n", left, commands[i].help);
+		fprintf(f, "  %-28s%s%s\n", left,
+		        strlen(left) > 28 ? "\n                               "
+		                          : " ",
+		        commands[i].help);
 	}
 	fputs("\nOptions, also as NMBACKUPFS_NAME and in the config file:\n",
 	      f);
