@@ -285,7 +285,11 @@ $(B)/man/%: contrib/man/%.in contrib/man/make-page $(B)/nmbackupfs
 # ---- install -----------------------------------------------------------
 
 docs := README.md CHANGELOG.md LICENSE
-scripts := contrib/keystore-pass contrib/unseal-names.py
+scripts := contrib/keystore-pass contrib/unseal-names.py \
+	contrib/completions/complete
+# How a shell wants the file to be called.
+completions := bash:$(BASHDIR)/nmbackupfs zsh:$(ZSHDIR)/_nmbackupfs \
+	fish:$(FISHDIR)/nmbackupfs.fish
 
 install: all
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1 \
@@ -296,10 +300,17 @@ install: all
 		$(DESTDIR)$(MANDIR)/man$${page##*.}/ || exit 1; done
 	install -m 644 $(docs) $(DESTDIR)$(DOCDIR)/
 	install -m 755 $(scripts) $(DESTDIR)$(PKGDATADIR)/
+	for c in $(completions); do \
+		install -d "$(DESTDIR)$$(dirname $${c#*:})" && \
+		sed 's|@COMPLETE@|$(PKGDATADIR)/complete|' \
+			contrib/completions/nmbackupfs.$${c%%:*} \
+			>"$(DESTDIR)$${c#*:}" && \
+		chmod 644 "$(DESTDIR)$${c#*:}" || exit 1; done
 
 uninstall:
 	rm -f $(DESTDIR)$(BINDIR)/nmbackupfs
 	rm -f $(foreach p,$(notdir $(pages)),$(DESTDIR)$(MANDIR)/man*/$(p))
+	for c in $(completions); do rm -f "$(DESTDIR)$${c#*:}"; done
 	rm -rf $(DESTDIR)$(DOCDIR) $(DESTDIR)$(PKGDATADIR)
 
 clean:

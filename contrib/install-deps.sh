@@ -55,6 +55,8 @@ test  cmd:curl           curl                   curl                 curl
 test  cmd:groff        groff                  groff                groff
 test  cmd:mandoc       mandoc                 mandoc               mandoc
 test  cmd:man          man-db                 man-db               man-db
+test  cmd:zsh          zsh                    zsh                  zsh
+test  cmd:fish         fish                   fish                 fish
 test  cmd:ip             iproute2               iproute              iproute2
 test  cmd:unshare        util-linux             util-linux           util-linux
 test  ca:bundle          ca-certificates        ca-certificates      ca-certificates
