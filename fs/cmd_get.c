@@ -13,6 +13,7 @@
 
 #include "auth/tokens.h"
 #include "fs/cmd_common.h"
+#include "fs/cmd_item.h"
 #include "fs/config.h"
 #include "fs/direct.h"
 #include "fs/exit.h"
@@ -161,29 +162,6 @@ static int get_mounted(struct get *g, const struct running *r)
 
 /* ---- from the service ---------------------------------------------------- */
 
-/* By path; what that does not find may be an id. */
-static int find_item(struct get *g, struct direct *d, bool by_path,
-                     struct direct_file *out)
-{
-	struct direct_place at;
-	int rc = -ENOENT;
-
-	if (by_path && g->path) {
-		rc = direct_find(d, g->path, false, &at);
-		if (rc == 0)
-			rc = direct_look(d, &at, out);
-	}
-	if (rc == -ENOENT && !strchr(g->what, '/') &&
-	    strlen(g->what) <= NODE_ID_MAX)
-		rc = direct_look_id(d, g->what, out);
-	if (rc == -ENOENT)
-		snprintf(g->why, sizeof(g->why),
-		         "%s: no file of that name in the folder, and no item "
-		         "of that id",
-		         g->what);
-	return rc;
-}
-
 static int fetch_item(struct get *g, struct direct *d,
                       const struct direct_file *f)
 {
@@ -203,7 +181,8 @@ static int fetch_item(struct get *g, struct direct *d,
 static int get_entered(struct get *g, struct direct *d, bool by_path)
 {
 	struct direct_file *f = malloc(sizeof(*f));
-	int rc = f ? find_item(g, d, by_path, f) : -ENOMEM;
+	int rc = f ? cmd_find_item(d, by_path ? g->path : NULL, g->what, f)
+	           : -ENOMEM;
 
 	if (rc == 0)
 		rc = fetch_item(g, d, f);
@@ -265,16 +244,6 @@ static bool parse(int argc, char **argv, struct get *g, bool *out_help)
 	return true;
 }
 
-/* Below the mount point, or relative to the folder. */
-static const char *path_in_folder(const char *what, const struct running *r)
-{
-	size_t len = strlen(r->mountpoint);
-
-	if (len && !strncmp(what, r->mountpoint, len) && what[len] == '/')
-		what += len;
-	return what + strspn(what, "/");
-}
-
 int cmd_get(struct config *cfg, int argc, char **argv)
 {
 	struct running r;
@@ -296,7 +265,7 @@ int cmd_get(struct config *cfg, int argc, char **argv)
 		r = (struct running){ 0 };
 	g.umask = config_umask(cfg);
 	g.keeps_modes = !config_bool(cfg, CONFIG_PLAIN);
-	g.path = path_in_folder(g.what, &r);
+	g.path = cmd_path_in_folder(g.what, &r);
 	if (r.mounted)
 		rc = get_mounted(&g, &r);
 	if (!r.mounted || rc == -ENOENT)

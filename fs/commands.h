@@ -1,5 +1,5 @@
-/* fs/commands.h -- commands around the mount: status, events, flush, umount, put, get,
- * check, approve, undo, keystore, vault, key, rescue.
+/* fs/commands.h -- commands around the mount: status, events, flush, umount,
+ * put, get, check, approve, undo, keystore, vault, key, rescue, versions.
  *
  * argv[0] is the command's name; the options of the table (fs/config.h) are
  * taken out and loaded already. Each prints its own --help and returns an exit
@@ -23,5 +23,6 @@ int cmd_vault(struct config *cfg, int argc, char **argv);
 int cmd_key(struct config *cfg, int argc, char **argv);
 int cmd_check(struct config *cfg, int argc, char **argv);
 int cmd_rescue(struct config *cfg, int argc, char **argv);
+int cmd_versions(struct config *cfg, int argc, char **argv);
 
 #endif

@@ -28,8 +28,9 @@ struct direct_vault;
 struct keystore;
 struct session;
 
-#define DIRECT_WHY  1024
-#define DIRECT_PATH 4096
+#define DIRECT_WHY    1024
+#define DIRECT_PATH   4096
+#define DIRECT_TARGET 4096 /* bytes of a link target, NUL included */
 
 struct direct {
 	struct session *session;
@@ -84,6 +85,11 @@ int direct_look(struct direct *d, const struct direct_place *at,
 /* -ENOENT: no such id. A name that does not open is shown as it is. */
 int direct_look_id(struct direct *d, const char *id, struct direct_file *out);
 
+/* Fills f->node, and the target of a symlink ("" if its name does not hold it)
+ * unless NULL, from f->item, by its name. -EINVAL: the name does not open. */
+int direct_describe(struct direct *d, struct direct_file *f,
+                    char target[DIRECT_TARGET]);
+
 /* Progress of a transfer; from the calling thread. */
 typedef void direct_progress_fn(void *arg, uint64_t done, uint64_t total);
 
@@ -106,6 +112,39 @@ typedef int direct_sink_fn(void *arg, const void *data, size_t len);
 int direct_get(struct direct *d, const struct direct_file *f,
                direct_sink_fn *sink, void *sink_arg,
                direct_progress_fn *progress, void *arg);
+
+/* ---- what it was ----------------------------------------------------------
+ */
+
+/* Stored versions of an item, newest first; `time` is the service's, ns since
+ * 1970. Which bytes a version has the service does not say by a hash: who
+ * knows one from elsewhere (fs/ledger.h) finds it by reading. */
+struct direct_versions {
+	struct version *v; /* net/versions.h */
+	size_t n;
+};
+
+/* -ENOENT: no such item. The caller frees with direct_versions_done(). */
+int direct_versions(struct direct *d, const struct direct_file *f,
+                    struct direct_versions *out);
+void direct_versions_done(struct direct_versions *v);
+
+/* A part of one version's content; the end of the file ends it. Sealed content
+ * is authenticated chunk by chunk; `hash`, if known, is held against all bytes
+ * when all are read. */
+struct direct_part {
+	const char *version_id; /* NULL: the current one */
+	uint64_t size;          /* bytes there, of that version */
+	uint64_t off, len;      /* of its plaintext; UINT64_MAX: to its end */
+	const uint8_t *hash;    /* quickXorHash of what is there, or NULL */
+};
+
+/* As direct_get(), but signals and threads are as below ("as it is there").
+ * -ENOENT: that version is there no more. -EBADMSG: also, it has another hash.
+ */
+int direct_get_part(struct direct *d, const struct direct_file *f,
+                    const struct direct_part *part, direct_sink_fn *sink,
+                    void *sink_arg, direct_progress_fn *progress, void *arg);
 
 /* ---- as it is there ------------------------------------------------------ */
 

@@ -3,183 +3,19 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "fs/cfile.h"
 #include "fs/interrupt.h"
-#include "fs/lock.h"
 #include "fs/session.h"
 #include "net/buf.h"
-#include "net/clock.h"
 #include "net/download.h"
 #include "net/quickxor.h"
 
-/* A range: the network thread fills a queue, the caller's empties it: a slow
- * disk or pipe holds up nobody else. A file: what the codec's reader wants to
- * see first, then chunk after chunk in one range. */
-
-#define QUEUE_BYTES (4u << 20)
-#define LOOK_MS     200
-#define PATIENCE_MS 300000 /* without a byte */
-
-struct inflow {
-	pthread_mutex_t lock; /* LOCK_LEAF, all below */
-	pthread_cond_t moved;
-	struct buf queue;
-	struct download_range *range; /* NULL once it has ended */
-	bool paused, ended;
-	int rc;
-};
-
-static int on_data(void *arg, uint64_t off, const void *data, size_t len)
-{
-	struct inflow *in = arg;
-	int rc = 0;
-
-	(void)off;
-	lock_take(&in->lock, LOCK_LEAF);
-	if (in->queue.len && in->queue.len + len > QUEUE_BYTES) {
-		in->paused = true;
-		rc = 1;
-	} else {
-		rc = buf_add(&in->queue, data, len);
-		pthread_cond_signal(&in->moved);
-	}
-	lock_drop(&in->lock, LOCK_LEAF);
-	return rc;
-}
-
-static void on_done(void *arg, int rc)
-{
-	struct inflow *in = arg;
-
-	lock_take(&in->lock, LOCK_LEAF);
-	in->range = NULL;
-	in->ended = true;
-	in->rc = rc;
-	pthread_cond_signal(&in->moved);
-	lock_drop(&in->lock, LOCK_LEAF);
-}
-
-/* Waits for more, or for the end: 0, with `out` empty at the end. */
-static int take_some(struct inflow *in, struct buf *out)
-{
-	int rc = 0;
-
-	buf_clear(out);
-	lock_take(&in->lock, LOCK_LEAF);
-	while (!in->queue.len && !in->ended && !interrupt_seen())
-		lock_wait_until(&in->moved, &in->lock,
-		                clock_mono_ms() + LOOK_MS);
-	if (interrupt_seen()) {
-		rc = -EINTR;
-	} else if (in->queue.len) {
-		struct buf full = in->queue;
-
-		in->queue = *out;
-		*out = full;
-		if (in->paused && in->range) {
-			in->paused = false;
-			download_resume(in->range);
-		}
-	} else {
-		rc = in->rc;
-	}
-	lock_drop(&in->lock, LOCK_LEAF);
-	return rc;
-}
-
-static int pump(struct inflow *in, direct_sink_fn *sink, void *arg)
-{
-	struct buf piece = BUF_INIT;
-	int rc;
-
-	for (;;) {
-		rc = take_some(in, &piece);
-		if (rc < 0 || !piece.len)
-			break;
-		rc = sink(arg, piece.data, piece.len);
-		if (rc < 0)
-			break;
-	}
-	buf_done(&piece);
-	return rc;
-}
-
-static int read_range(struct download *dl, uint64_t off, uint64_t len,
-                      direct_sink_fn *sink, void *arg)
-{
-	struct inflow in = { .rc = 0 };
-	struct download_range *range;
-	int rc;
-
-	pthread_mutex_init(&in.lock, NULL);
-	lock_cond_init(&in.moved);
-	lock_take(&in.lock, LOCK_LEAF); /* `done` waits until range is set */
-	rc = download_start(dl, off, len, HTTP_PRIO_USER, PATIENCE_MS, on_data,
-	                    on_done, &in, &range);
-	if (rc == 0)
-		in.range = range;
-	lock_drop(&in.lock, LOCK_LEAF);
-	if (rc == 0) {
-		rc = pump(&in, sink, arg);
-		lock_take(&in.lock, LOCK_LEAF);
-		if (in.range)
-			download_cancel(in.range);
-		while (!in.ended)
-			lock_wait(&in.moved, &in.lock);
-		lock_drop(&in.lock, LOCK_LEAF);
-	}
-	buf_done(&in.queue);
-	pthread_cond_destroy(&in.moved);
-	pthread_mutex_destroy(&in.lock);
-	return rc;
-}
-
-static void say_transfer(struct direct *d, const struct direct_file *f, int rc)
-{
-	const char *name = f->node.name;
-
-	switch (rc) {
-	case -EINTR:
-		direct_say(d, "interrupted");
-		break;
-	case -ESTALE:
-		direct_say(d,
-		           "\"%s\" was replaced while it was read; try again",
-		           name);
-		break;
-	case -EPERM:
-		direct_say(d,
-		           "\"%s\": the service takes it for malware and does "
-		           "not give it out",
-		           name);
-		break;
-	default:
-		direct_say(d, "\"%s\": %s", name, strerror(-rc));
-	}
-}
-
-int direct_download(struct direct *d, const struct direct_file *f, uint64_t off,
-                    uint64_t len, direct_sink_fn *sink, void *sink_arg)
-{
-	const struct item *it = &f->item;
-	struct download *dl;
-	int rc = len ? download_new(d->session->graph, it->id, it->etag,
-	                            it->size, NULL, NULL, &dl)
-	             : 0;
-
-	if (rc == 0 && len) {
-		rc = read_range(dl, off, len, sink, sink_arg);
-		download_free(dl);
-	}
-	if (rc < 0)
-		say_transfer(d, f, rc);
-	return rc;
-}
+/* What the codec's reader wants to see first, then chunk after chunk in one
+ * range. */
 
 /* ---- chunks -------------------------------------------------------------- */
 
@@ -195,24 +31,42 @@ struct opening {
 	struct chunk sealed; /* of `next`, as far as it came */
 	struct chunk plain;
 	struct chunk last;    /* came with what was needed, for the end */
-	struct quickxor hash; /* of what the service has */
+	struct quickxor hash; /* of what the service has... */
+	uint64_t at, hashed;  /* ...where the next bytes lie; how many came */
 	const char *trouble;  /* why the content is not taken */
 
 	direct_sink_fn *sink;
 	void *sink_arg;
 	direct_progress_fn *progress;
 	void *arg;
-	uint64_t done, total; /* plaintext bytes */
+	uint64_t from, to;    /* plaintext bytes that are wanted: [from, to) */
+	uint64_t done, total; /* plaintext bytes: given on, of the file */
 };
 
-static int deliver(struct opening *o, const void *data, size_t len)
+/* Of a chunk, what is wanted. */
+static int deliver(struct opening *o, uint64_t idx, const uint8_t *data,
+                   size_t len)
 {
-	int rc = o->sink(o->sink_arg, data, len);
+	uint64_t at = idx * CHUNK_SIZE, end = at + len;
+	uint64_t from = at < o->from ? o->from : at;
+	uint64_t to = end > o->to ? o->to : end;
+	int rc;
 
-	o->done += len;
+	if (from >= to)
+		return 0;
+	rc = o->sink(o->sink_arg, data + (from - at), (size_t)(to - from));
+	o->done += to - from;
 	if (rc == 0 && o->progress)
-		o->progress(o->arg, o->done, o->total);
+		o->progress(o->arg, o->done, o->to - o->from);
 	return rc;
+}
+
+/* Pieces may come in any order, each once. */
+static void add_to_hash(struct opening *o, const void *data, size_t len)
+{
+	quickxor_update_at(&o->hash, o->at, data, len);
+	o->at += len;
+	o->hashed += len;
 }
 
 static int open_chunk(struct opening *o)
@@ -225,8 +79,7 @@ static int open_chunk(struct opening *o)
 		return (int)n;
 	}
 	o->sealed.len = 0;
-	o->next++;
-	return deliver(o, o->plain.data, (size_t)n);
+	return deliver(o, o->next++, o->plain.data, (size_t)n);
 }
 
 /* direct_sink_fn */
@@ -236,7 +89,7 @@ static int on_sealed(void *arg, const void *data, size_t len)
 	const uint8_t *at = data;
 	int rc = 0;
 
-	quickxor_update(&o->hash, data, len);
+	add_to_hash(o, data, len);
 	while (rc == 0 && len) {
 		uint64_t off, want;
 		size_t n;
@@ -268,7 +121,10 @@ static int feed(struct opening *o, struct download *dl)
 
 	while (rc == 0 && o->ops->reader_needs(o->reader, 0, &off, &len)) {
 		buf_clear(&piece);
-		rc = read_range(dl, off, len, add_piece, &piece);
+		rc = direct_read_range(dl, off, len, add_piece, &piece);
+		o->at = off;
+		if (rc == 0)
+			add_to_hash(o, piece.data, piece.len);
 		if (rc == 0)
 			rc = o->ops->reader_feed(o->reader, off, piece.data,
 			                         piece.len, &o->trouble);
@@ -286,13 +142,18 @@ static int take(struct opening *o)
 	int rc = 0;
 
 	o->total = o->ops->reader_size(o->reader);
-	o->end = (o->total + CHUNK_SIZE - 1) / CHUNK_SIZE;
+	if (o->to > o->total)
+		o->to = o->total;
+	if (o->from > o->to)
+		o->from = o->to;
+	o->next = o->from / CHUNK_SIZE;
+	o->end = (o->to + CHUNK_SIZE - 1) / CHUNK_SIZE;
 	while (rc == 0 &&
 	       o->ops->reader_take(o->reader, &idx, &plain, &len) == 1) {
 		if (idx == o->next) {
 			o->next++;
-			rc = deliver(o, plain, len);
-		} else if (idx + 1 == o->end) {
+			rc = deliver(o, idx, plain, len);
+		} else if (idx > o->next && idx + 1 == o->end) {
 			o->end--;
 			o->last.len = len;
 			memcpy(o->last.data, plain, len);
@@ -311,53 +172,58 @@ static int read_chunks(struct opening *o, struct download *dl)
 	if (rc == 0 && o->next < o->end) {
 		o->ops->reader_range(o->reader, o->next, &from, &len);
 		o->ops->reader_range(o->reader, o->end - 1, &last, &len);
-		rc = read_range(dl, from, last + len - from, on_sealed, o);
+		o->at = from;
+		rc = direct_read_range(dl, from, last + len - from, on_sealed,
+		                       o);
 	}
 	if (rc == 0 && o->last.len)
-		rc = deliver(o, o->last.data, o->last.len);
-	if (rc == 0 && o->done != o->total)
+		rc = deliver(o, o->end, o->last.data, o->last.len);
+	if (rc == 0 && o->done != o->to - o->from)
 		rc = -EIO;
 	return rc;
 }
 
-/* Where chunks carry no tag. */
-static int check_hash(struct direct *d, const struct direct_file *f,
-                      const struct quickxor *hash)
+/* All bytes came, and they are not those. Where chunks carry no tag that is all
+ * there is to tell by; else it tells versions of one size from each other. */
+static bool is_other(const struct opening *o, const struct direct_part *part,
+                     uint64_t sealed)
 {
 	uint8_t got[QUICKXOR_SIZE];
 
-	quickxor_final(hash, got);
-	if (!f->item.has_hash || !memcmp(got, f->item.hash, sizeof(got)))
-		return 0;
-	direct_say(d,
-	           "\"%s\": other bytes came than the service has by its own "
-	           "hash; try again",
-	           f->node.name);
-	return -EBADMSG;
+	if (!part->hash || o->hashed != sealed)
+		return false;
+	quickxor_final(&o->hash, got);
+	return memcmp(got, part->hash, sizeof(got)) != 0;
 }
 
 static int open_reader(struct direct *d, const struct direct_file *f,
-                       struct opening *o)
+                       const struct direct_part *part, struct opening *o)
 {
 	struct codec_bond known;
 
 	direct_known_bond(d, f->item.id, &known);
-	return o->ops->reader_new(d->codec, f->item.size, &known, &o->reader);
+	/* An older version than the one known is what is asked for; another
+	 * file's bytes are not. */
+	if (part->version_id)
+		known.version = 0;
+	return o->ops->reader_new(d->codec, part->size, &known, &o->reader);
 }
 
 static int get_content(struct direct *d, const struct direct_file *f,
-                       struct opening *o)
+                       const struct direct_part *part, struct opening *o)
 {
 	const struct item *it = &f->item;
+	const char *version = part->version_id;
 	struct download *dl;
-	int rc = open_reader(d, f, o);
+	int rc = open_reader(d, f, part, o);
 
 	if (rc < 0)
 		return rc;
 	quickxor_init(&o->hash);
-	if (it->size) {
-		rc = download_new(d->session->graph, it->id, it->etag, it->size,
-		                  NULL, NULL, &dl);
+	if (part->size) {
+		rc = download_new(d->session->graph, it->id,
+		                  version ? NULL : it->etag, part->size, NULL,
+		                  version, &dl);
 		if (rc == 0) {
 			rc = read_chunks(o, dl);
 			download_free(dl);
@@ -367,20 +233,22 @@ static int get_content(struct direct *d, const struct direct_file *f,
 		rc = -EBADMSG;
 	}
 	o->ops->reader_free(o->reader);
-	if (rc == 0 && !o->ops->authenticates)
-		rc = check_hash(d, f, &o->hash);
+	if (rc == 0 && is_other(o, part, part->size)) {
+		o->trouble = "other bytes came than the service has by its own "
+			     "hash; try again";
+		rc = -EBADMSG;
+	}
 	return rc;
 }
 
-int direct_get(struct direct *d, const struct direct_file *f,
-               direct_sink_fn *sink, void *sink_arg,
-               direct_progress_fn *progress, void *arg)
+int direct_get_part(struct direct *d, const struct direct_file *f,
+                    const struct direct_part *part, direct_sink_fn *sink,
+                    void *sink_arg, direct_progress_fn *progress, void *arg)
 {
-	struct interrupt signals;
 	struct opening *o;
 	int rc;
 
-	if (f->item.kind != ITEM_FILE || !S_ISREG(f->node.mode)) {
+	if (f->item.kind != ITEM_FILE) {
 		direct_say(d, "\"%s\" is no file", f->node.name);
 		return -EISDIR;
 	}
@@ -388,18 +256,39 @@ int direct_get(struct direct *d, const struct direct_file *f,
 	if (!o)
 		return -ENOMEM;
 	o->ops = d->codec->ops;
+	o->from = part->off;
+	o->to = part->len > UINT64_MAX - part->off ? UINT64_MAX
+	                                           : part->off + part->len;
 	o->sink = sink;
 	o->sink_arg = sink_arg;
 	o->progress = progress;
 	o->arg = arg;
 	d->why[0] = '\0';
-	interrupt_catch(&signals);
-	rc = get_content(d, f, o);
-	interrupt_release(&signals);
+	rc = get_content(d, f, part, o);
 	if (rc < 0 && o->trouble && !interrupt_seen())
 		direct_say(d, "\"%s\": %s", f->node.name, o->trouble);
 	else if (rc < 0 && !d->why[0])
-		say_transfer(d, f, rc);
+		direct_say_transfer(d, f, rc);
 	free(o);
+	return rc;
+}
+
+int direct_get(struct direct *d, const struct direct_file *f,
+               direct_sink_fn *sink, void *sink_arg,
+               direct_progress_fn *progress, void *arg)
+{
+	struct direct_part all = { .size = f->item.size, .len = UINT64_MAX };
+	struct interrupt signals;
+	int rc;
+
+	if (!S_ISREG(f->node.mode)) {
+		direct_say(d, "\"%s\" is no file", f->node.name);
+		return -EISDIR;
+	}
+	if (f->item.has_hash && !d->codec->ops->authenticates)
+		all.hash = f->item.hash;
+	interrupt_catch(&signals);
+	rc = direct_get_part(d, f, &all, sink, sink_arg, progress, arg);
+	interrupt_release(&signals);
 	return rc;
 }

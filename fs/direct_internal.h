@@ -3,7 +3,9 @@
  *	direct.c        opening, one request
  *	direct_vault.c  membership, the newest descriptor, known versions
  *	direct_find.c   names
+ *	direct_range.c  bytes down
  *	direct_get.c    content down
+ *	direct_versions.c  what an item was
  *	direct_put.c    content up: look, send, verify, rename
  *	direct_seal.c   the file as the service gets it
  *	direct_send.c   one attempt of that
@@ -61,6 +63,14 @@ void direct_known_bond(struct direct *d, const char *item_id,
                        struct codec_bond *out);
 
 /* ---- down ---------------------------------------------------------------- */
+
+/* A range of them, in order. `dl`: opened for what is meant. */
+struct download;
+int direct_read_range(struct download *dl, uint64_t off, uint64_t len,
+                      direct_sink_fn *sink, void *arg);
+
+/* The line for what such a thing ended with. */
+void direct_say_transfer(struct direct *d, const struct direct_file *f, int rc);
 
 /* Bytes of an item as the service has them. */
 int direct_download(struct direct *d, const struct direct_file *f, uint64_t off,

@@ -41,6 +41,8 @@ static const struct command {
 	  "examine what is kept here" },
 	{ "put", cmd_put, "FILE... [--as NAME]", "upload, print the ids" },
 	{ "get", cmd_get, "ID|PATH [-o FILE]", "download one file" },
+	{ "versions", cmd_versions, "PATH [--json]",
+	  "what the service keeps of a file" },
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(*commands))

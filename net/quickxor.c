@@ -44,6 +44,17 @@ void quickxor_update(struct quickxor *q, const void *data, size_t len)
 	xor_bytes(q->lane, in + len / LANES * LANES, len % LANES);
 }
 
+void quickxor_update_at(struct quickxor *q, uint64_t off, const void *data,
+                        size_t len)
+{
+	uint64_t end = q->len;
+
+	q->len = off;
+	quickxor_update(q, data, len);
+	if (q->len < end)
+		q->len = end;
+}
+
 void quickxor_final(const struct quickxor *q, uint8_t out[QUICKXOR_SIZE])
 {
 	memset(out, 0, QUICKXOR_SIZE);

@@ -19,6 +19,9 @@ struct quickxor {
 
 void quickxor_init(struct quickxor *q);
 void quickxor_update(struct quickxor *q, const void *data, size_t len);
+/* A piece by its place, in any order; each byte exactly once. */
+void quickxor_update_at(struct quickxor *q, uint64_t off, const void *data,
+                        size_t len);
 void quickxor_final(const struct quickxor *q, uint8_t out[QUICKXOR_SIZE]);
 
 void quickxor_to_text(const uint8_t hash[QUICKXOR_SIZE],

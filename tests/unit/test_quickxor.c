@@ -124,6 +124,24 @@ static void test_any_cut_gives_the_same(void)
 	}
 }
 
+/* Pieces in any order: each goes by its place. */
+static void test_pieces_by_their_place(void)
+{
+	uint8_t data[2000], want[QUICKXOR_SIZE], got[QUICKXOR_SIZE];
+	struct quickxor q;
+
+	for (size_t i = 0; i < sizeof(data); i++)
+		data[i] = (uint8_t)(i * 7 + i / 256);
+	slow_hash(data, sizeof(data), want);
+	quickxor_init(&q);
+	quickxor_update_at(&q, 1501, data + 1501, 499);
+	quickxor_update_at(&q, 0, data, 333);
+	quickxor_update_at(&q, 1200, data + 1200, 301);
+	quickxor_update_at(&q, 333, data + 333, 867);
+	quickxor_final(&q, got);
+	CHECK_MEM(got, want, QUICKXOR_SIZE);
+}
+
 static void test_from_text_refuses(void)
 {
 	static const char *const bad[] = {
@@ -184,6 +202,7 @@ int main(void)
 {
 	RUN(test_vectors);
 	RUN(test_any_cut_gives_the_same);
+	RUN(test_pieces_by_their_place);
 	RUN(test_from_text_refuses);
 	RUN(test_speed);
 	return check_report();
