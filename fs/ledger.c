@@ -6,7 +6,9 @@
 
 #include "fs/db.h"
 
-#define COLUMNS "seq,time,what,id,path,etag,size,plain_size,hash"
+#define COLUMNS                                                                \
+	"seq,time,what,id,path,etag,size,plain_size,hash,parent_id,mode,"      \
+	"mtime,target"
 
 static int read_row(struct sqlite3_stmt *q, struct ledger_entry *e)
 {
@@ -23,6 +25,10 @@ static int read_row(struct sqlite3_stmt *q, struct ledger_entry *e)
 	e->plain_size = (uint64_t)db_col_int(q, 7);
 	e->has_hash =
 		db_col_blob(q, 8, e->hash, sizeof(e->hash)) == sizeof(e->hash);
+	ok &= db_col_text(q, 9, e->parent_id, sizeof(e->parent_id));
+	e->mode = (mode_t)db_col_int(q, 10);
+	e->mtime = db_col_int(q, 11);
+	ok &= db_col_text(q, 12, e->target, sizeof(e->target));
 	return ok ? 0 : -EUCLEAN;
 }
 
@@ -86,13 +92,16 @@ int ledger_add(struct db *db, struct ledger_entry *e)
 	if (rc == 0)
 		rc = db_run(db,
 		            "INSERT INTO ledger(" COLUMNS
-		            ") VALUES(?,?,?,?,?,?,?,?,?)",
+		            ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)",
 		            DB_ARGS(DB_INT(seq), DB_INT(e->time),
 		                    DB_INT(e->what), DB_TEXT(e->id),
 		                    DB_TEXT(e->path), DB_TEXT(e->etag),
 		                    DB_INT(e->size), DB_INT(e->plain_size),
 		                    DB_BLOB(e->has_hash ? e->hash : NULL,
-		                            sizeof(e->hash))));
+		                            sizeof(e->hash)),
+		                    DB_TEXT(e->parent_id), DB_INT(e->mode),
+		                    DB_INT(e->mtime),
+		                    DB_TEXT(e->target[0] ? e->target : NULL)));
 	if (rc == 0)
 		rc = prune(db, e->id);
 	if (rc == 0)
@@ -107,12 +116,15 @@ int ledger_add_deleted(struct db *db, uint64_t ino, int64_t time)
 	return db_run(
 		db,
 		"INSERT INTO ledger(time,what,id,path,etag,size,plain_size,"
-		"hash) WITH RECURSIVE gone(ino) AS (SELECT ?1 UNION SELECT"
+		"hash,parent_id,mode,mtime,target) WITH RECURSIVE gone(ino) AS "
+	        "(SELECT ?1 UNION SELECT"
 		" node.ino FROM node JOIN gone ON node.s_parent=gone.ino WHERE"
 		" node.s_id IS NOT NULL)"
 		" SELECT ?2,?3,n.s_id,(SELECT path FROM ledger l WHERE"
 		" l.id=n.s_id ORDER BY seq DESC LIMIT 1),n.s_etag,n.s_size,"
-		"n.s_len,CASE WHEN n.flags & 32 THEN n.s_hash END FROM gone "
+		"n.s_len,CASE WHEN n.flags & 32 THEN n.s_hash END,(SELECT s_id"
+		" FROM node p WHERE p.ino=n.s_parent),n.mode,n.mtime,(SELECT"
+		" target FROM target t WHERE t.ino=n.ino) FROM gone "
 		"JOIN node n ON n.ino=gone.ino"
 		" WHERE n.s_id IS NOT NULL",
 		DB_ARGS(DB_INT(ino), DB_INT(time), DB_INT(LEDGER_DELETED)));
@@ -148,6 +160,12 @@ static int each_row(struct db *db, const char *sql, const struct db_val *args,
 	db_finish(q);
 	free(e);
 	return rc < 0 ? rc : 0;
+}
+
+int ledger_each_entry(struct db *db, ledger_each_fn *each, void *arg)
+{
+	return each_row(db, "SELECT " COLUMNS " FROM ledger ORDER BY seq",
+	                DB_NONE, each, arg);
 }
 
 int ledger_each(struct db *db, const char *id, ledger_each_fn *each, void *arg)

@@ -20,7 +20,8 @@
 
 struct db;
 
-#define LEDGER_KEEP 32
+#define LEDGER_KEEP   32
+#define LEDGER_TARGET 4095 /* bytes of a link target */
 
 enum ledger_what {
 	LEDGER_CREATED = 1, /* a folder, or a file with its content */
@@ -40,6 +41,12 @@ struct ledger_entry {
 	uint64_t plain_size;
 	bool has_hash; /* of what is there */
 	uint8_t hash[NODE_HASH_SIZE];
+	/* What it was here at that moment, so that a tree can be made again as
+	 * it was: */
+	char parent_id[NODE_ID_MAX + 1]; /* the folder there; "": not told */
+	mode_t mode; /* with the type bits; 0: noted before that was kept */
+	int64_t mtime;
+	char target[LEDGER_TARGET + 1]; /* of a symlink */
 };
 
 /* Adds one, in the transaction that notes the outcome; sets e->seq. For MOVED
@@ -58,9 +65,12 @@ int ledger_get(struct db *db, const char *id, struct ledger_entry *out_e);
  * is more than LEDGER_KEEP entries ago. */
 int ledger_had_tag(struct db *db, const char *id, const char *etag);
 
-/* Newest first, before entry `before` (0: from the newest). The callback gets
- * the entry in a buffer of the call; 1 stops. */
+/* All there are, oldest first. The callback gets the entry in a buffer of the
+ * call; 1 stops. */
 typedef int ledger_each_fn(void *arg, const struct ledger_entry *e);
+int ledger_each_entry(struct db *db, ledger_each_fn *each, void *arg);
+
+/* Newest first, before entry `before` (0: from the newest). */
 int ledger_each(struct db *db, const char *id, ledger_each_fn *each, void *arg);
 /* Items whose newest entry is DELETED. */
 int ledger_each_deleted(struct db *db, uint64_t before, ledger_each_fn *each,

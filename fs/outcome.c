@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "fs/bond.h"
 #include "fs/cfile.h"
@@ -119,6 +120,11 @@ static int note_in_ledger(struct db *db, enum ledger_what what,
 	e->plain_size = n->s_len;
 	e->has_hash = it->has_hash;
 	memcpy(e->hash, it->hash, sizeof(e->hash));
+	memcpy(e->parent_id, it->parent_id, sizeof(e->parent_id));
+	e->mode = n->mode;
+	e->mtime = n->mtime;
+	if (S_ISLNK(n->mode))
+		node_get_target(db, n->ino, e->target, sizeof(e->target));
 	rc = node_path(db, n->ino, e->path, sizeof(e->path));
 	if (rc == -ENAMETOOLONG || rc == -ELOOP) {
 		e->path[0] = '\0'; /* as it was called before */

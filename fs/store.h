@@ -23,7 +23,7 @@
 struct db;
 struct store;
 
-#define STORE_SCHEMA 8
+#define STORE_SCHEMA 9
 
 /* What the start found. */
 struct store_found {

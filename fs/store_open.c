@@ -118,7 +118,8 @@ static const char schema_sql[] =
 	" seq INTEGER PRIMARY KEY, time INTEGER NOT NULL, what INTEGER NOT "
 	"NULL,"
 	" id TEXT NOT NULL, path BLOB, etag TEXT, size INTEGER,"
-	" plain_size INTEGER, hash BLOB, plain_hash BLOB);"
+	" plain_size INTEGER, hash BLOB, plain_hash BLOB, parent_id TEXT,"
+	" mode INTEGER, mtime INTEGER, target BLOB);"
 	"CREATE INDEX ledger_id ON ledger(id, seq);"
 	"CREATE INDEX ledger_deleted ON ledger(seq) WHERE what=4;" BOND HIDDEN
 		HARM ERRAND;
@@ -137,6 +138,11 @@ static const char *const upgrade_sql[STORE_SCHEMA + 1] = {
 	[7] = ERRAND,
 	/* 7 took zeros behind the durable end for bytes, after a power cut */
 	[8] = "ALTER TABLE cfile ADD COLUMN hard INTEGER;",
+	/* 8 could not tell what a tree had been like */
+	[9] = "ALTER TABLE ledger ADD COLUMN parent_id TEXT;"
+	      "ALTER TABLE ledger ADD COLUMN mode INTEGER;"
+	      "ALTER TABLE ledger ADD COLUMN mtime INTEGER;"
+	      "ALTER TABLE ledger ADD COLUMN target BLOB;",
 };
 
 static int bring_up(struct db *db, int64_t version)

@@ -56,6 +56,10 @@ static void test_add_and_get(void)
 	e.plain_size = 200;
 	e.has_hash = true;
 	memset(e.hash, 7, sizeof(e.hash));
+	strcpy(e.parent_id, "P");
+	strcpy(e.target, "to/\xfe");
+	e.mode = 0120777;
+	e.mtime = -5;
 	CHECK_EQ(ledger_add(db, &e), 0);
 	CHECK_EQ(ledger_get(db, "I1", &got), 0);
 	CHECK_MEM(&got, &e, sizeof(e));
@@ -180,6 +184,8 @@ static void test_deleted(void)
 	CHECK_STR(got.path, "/dir/f1");
 	CHECK_STR(got.etag, "Ef1");
 	CHECK(got.has_hash);
+	CHECK_STR(got.parent_id, "dir");
+	CHECK_EQ(got.mode, 0100644);
 	CHECK_EQ(ledger_get(db, "f2", &got), 0);
 	CHECK_STR(got.path, "");
 	CHECK(!got.has_hash);
@@ -201,6 +207,21 @@ static void test_deleted(void)
 	CHECK_EQ(ledger_each_deleted(db, 0, collect, &all), 0);
 	CHECK_EQ(all.max, 9 - 3);
 	CHECK(!strstr(all.text, "f1="));
+	tear_down();
+}
+
+static void test_all_in_order(void)
+{
+	struct names all = { .max = 9 }, some = { .max = 2 };
+
+	set_up();
+	add(LEDGER_CREATED, "a", "/a", "T1");
+	add(LEDGER_CREATED, "b", "/b", "T2");
+	add(LEDGER_MOVED, "a", "/c", "T3");
+	CHECK_EQ(ledger_each_entry(db, collect, &all), 0);
+	CHECK_STR(all.text, "a=/a b=/b a=/c ");
+	CHECK_EQ(ledger_each_entry(db, collect, &some), 0);
+	CHECK_STR(some.text, "a=/a b=/b ");
 	tear_down();
 }
 
@@ -227,6 +248,7 @@ int main(void)
 	RUN(test_tags);
 	RUN(test_keeps_the_newest);
 	RUN(test_deleted);
+	RUN(test_all_in_order);
 	RUN(test_no_memory);
 	return check_report();
 }

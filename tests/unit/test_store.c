@@ -14,6 +14,13 @@
 #include "net/log.h"
 #include "tests/unit/check.h"
 
+/* Before schema 9. */
+#define OLD_LEDGER                                                             \
+	"ALTER TABLE ledger DROP COLUMN parent_id;"                            \
+	"ALTER TABLE ledger DROP COLUMN mode;"                                 \
+	"ALTER TABLE ledger DROP COLUMN mtime;"                                \
+	"ALTER TABLE ledger DROP COLUMN target;"
+
 static char dir[64];
 
 static void make_dir(void)
@@ -577,7 +584,7 @@ static void test_older_schema(void)
 	                       "DROP INDEX node_left;"
 	                       "DROP TABLE hidden;"
 	                       "DROP TABLE harm;"
-	                       "DROP TABLE errand;"),
+	                       "DROP TABLE errand;" OLD_LEDGER),
 	         0);
 	CHECK_EQ(store_set_int(db, "schema", 1), 0);
 	CHECK_EQ(store_set_int(db, "k", 5), 0);
@@ -626,7 +633,7 @@ static void test_schema_2(void)
 	                       "DROP INDEX node_left;"
 	                       "DROP TABLE hidden;"
 	                       "DROP TABLE harm;"
-	                       "DROP TABLE errand;"),
+	                       "DROP TABLE errand;" OLD_LEDGER),
 	         0);
 	CHECK_EQ(store_set_int(db, "schema", 2), 0);
 	CHECK_EQ(store_commit(s), 0);
