@@ -17,8 +17,7 @@
  * In a vault it depends on the attributes too: the folder is listed, and the
  * names are opened. */
 
-#define MAKE_TRIES  3
-#define TARGET_SIZE 4096
+#define MAKE_TRIES 3
 
 /* ---- names --------------------------------------------------------------- */
 
@@ -33,12 +32,17 @@ static void new_node(const char *name, mode_t mode, struct node *out)
 
 /* Fills out->node from out->item. -EINVAL: the name does not open; the node is
  * called as it then. */
-static int describe(const struct codec *c, struct direct_file *out)
+static int describe(const struct codec *c, struct direct_file *out,
+                    char target[DIRECT_TARGET])
 {
 	const struct item *it = &out->item;
 	struct node *n = &out->node;
-	char target[TARGET_SIZE];
+	char unused[DIRECT_TARGET];
 	int rc;
+
+	if (!target)
+		target = unused;
+	target[0] = '\0';
 
 	new_node(strlen(it->name) <= NODE_NAME_MAX ? it->name : it->id,
 	         it->kind == ITEM_FOLDER ? S_IFDIR | 0755 : S_IFREG | 0644, n);
@@ -47,6 +51,12 @@ static int describe(const struct codec *c, struct direct_file *out)
 	memcpy(n->s_id, it->id, sizeof(n->s_id));
 	memcpy(n->s_name, it->name, sizeof(n->s_name));
 	return rc;
+}
+
+int direct_describe(struct direct *d, struct direct_file *f,
+                    char target[DIRECT_TARGET])
+{
+	return describe(d->codec, f, target);
 }
 
 /* ---- looking ------------------------------------------------------------- */
@@ -80,7 +90,7 @@ static int look_by_name(struct direct *d, const struct codec *c,
 		           out->item.name, remote);
 		return -EEXIST;
 	}
-	describe(c, out);
+	describe(c, out, NULL);
 	return 0;
 }
 
@@ -107,7 +117,7 @@ static void consider(struct search *s, const struct graph_item *g)
 	char alias[NODE_NAME_MAX + 1];
 	struct direct_file *f = s->now;
 
-	if (item_copy(g, &f->item) < 0 || describe(s->codec, f) < 0)
+	if (item_copy(g, &f->item) < 0 || describe(s->codec, f, NULL) < 0)
 		return;
 	if (!strcmp(f->node.name, s->name)) {
 		if (is_first(s))
@@ -213,7 +223,7 @@ int direct_look_id(struct direct *d, const char *id, struct direct_file *out)
 	if (rc == 0)
 		rc = direct_ask_item(d, &p, id, &out->item);
 	if (rc == 0)
-		describe(d->codec, out);
+		describe(d->codec, out, NULL);
 	return rc;
 }
 

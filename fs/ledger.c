@@ -109,7 +109,8 @@ int ledger_add(struct db *db, struct ledger_entry *e)
 	return rc;
 }
 
-/* One statement: a folder may hold a hundred thousand. An item the ledger does
+/* One statement: a folder may hold a hundred thousand. The topmost comes first
+ * (CROSS JOIN keeps the order): it is what was asked for. An item the ledger does
  * not know (another device made it) has no path in here. */
 int ledger_add_deleted(struct db *db, uint64_t ino, int64_t time)
 {
@@ -125,7 +126,7 @@ int ledger_add_deleted(struct db *db, uint64_t ino, int64_t time)
 		"n.s_len,CASE WHEN n.flags & 32 THEN n.s_hash END,(SELECT s_id"
 		" FROM node p WHERE p.ino=n.s_parent),n.mode,n.mtime,(SELECT"
 		" target FROM target t WHERE t.ino=n.ino) FROM gone "
-		"JOIN node n ON n.ino=gone.ino"
+		"CROSS JOIN node n ON n.ino=gone.ino"
 		" WHERE n.s_id IS NOT NULL",
 		DB_ARGS(DB_INT(ino), DB_INT(time), DB_INT(LEDGER_DELETED)));
 }

@@ -55,7 +55,8 @@ struct ledger_entry {
 int ledger_add(struct db *db, struct ledger_entry *e);
 
 /* DELETED for the item of `ino` and all that lies in it on the server (synced
- * parents), before their rows forget the ids. */
+ * parents), before their rows forget the ids: its own entry is the first of
+ * that time. */
 int ledger_add_deleted(struct db *db, uint64_t ino, int64_t time);
 
 /* The newest entry of an item. */
