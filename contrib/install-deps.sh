@@ -48,6 +48,9 @@ test  cmd:gpg            gnupg                  gnupg2               gnupg
 test  cmd:nghttpx        nghttp2-proxy          nghttp2              nghttp2
 test  cmd:getfattr       attr                   attr                 attr
 test  cmd:rsync          rsync                  rsync                rsync
+test  cmd:restic         restic                 restic               restic
+test  cmd:borg           borgbackup             borgbackup           borg
+test  cmd:duplicity      duplicity              duplicity            duplicity
 test  cmd:git            git                    git                  git
 test  cmd:sqlite3        sqlite3                sqlite               sqlite
 test  cmd:openssl        openssl                openssl              openssl
@@ -64,8 +67,6 @@ soak  cmd:fio            fio                    fio                  fio
 soak  cmd:stress-ng      stress-ng              stress-ng            stress-ng
 soak  cmd:dbench         dbench                 dbench               dbench
 soak  cmd:bonnie++       bonnie++               bonnie++             bonnie++
-soak  cmd:restic         restic                 restic               restic
-soak  cmd:borg           borgbackup             borgbackup           borg
 soak  cmd:tar            tar                    tar                  tar
 all   cmd:clang          clang                  clang                clang
 all   clang:asan         libclang-rt-dev        compiler-rt          compiler-rt
