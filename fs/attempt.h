@@ -17,6 +17,7 @@
 
 #include "fs/codec.h"
 #include "fs/node.h"
+#include "fs/plainhash.h"
 #include "net/quickxor.h"
 
 struct db;
@@ -51,6 +52,9 @@ struct attempt {
 	uint64_t plain_size;
 	bool has_hash; /* `hash` of all that is sent is known */
 	uint8_t hash[NODE_HASH_SIZE];
+	bool has_plain_hash; /* known only to the run that read all of it:
+	                      * not in the row */
+	uint8_t plain_hash[PLAINHASH_SIZE];
 	char url[ATTEMPT_URL_MAX + 1];
 	uint64_t next;   /* confirmed by the service */
 	int64_t started; /* s since 1970 */

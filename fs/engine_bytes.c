@@ -70,6 +70,8 @@ static int seal_small(struct job *j, const uint8_t *plain, size_t len)
 	quickxor_update(&j->hash, j->small, a->size);
 	quickxor_final(&j->hash, a->hash);
 	a->has_hash = true;
+	plainhash_of(plain, len, a->plain_hash);
+	a->has_plain_hash = true;
 	return 0;
 }
 
@@ -214,6 +216,7 @@ void engine_prepare_big(void *arg)
 		rc = new_writer(j, true);
 	}
 	quickxor_init(&j->hash);
+	j->plain = plainhash_new(); /* without memory there is none */
 	j->rc = rc;
 	job_post(j);
 }
@@ -227,7 +230,11 @@ static int read_snapshot(void *arg, void *buf, size_t len, uint64_t off)
 
 	if (n < 0)
 		return (int)n;
-	return (size_t)n == len ? 0 : -ESTALE;
+	if ((size_t)n != len)
+		return -ESTALE;
+	if (j->plain)
+		plainhash_update(j->plain, buf, len, off);
+	return 0;
 }
 
 static int seal_piece(struct job *j, void *buf, size_t len, uint64_t off)
@@ -308,6 +315,8 @@ int engine_read_piece(void *arg, void *buf, size_t len, uint64_t off)
 	if (j->hash.len == a->size && !a->has_hash) {
 		quickxor_final(&j->hash, a->hash);
 		a->has_hash = true;
+		a->has_plain_hash =
+			plainhash_final(j->plain, a->plain_size, a->plain_hash);
 		rc = engine_edit(j->e->opt.store, edit_hash, j, true);
 		CRASH_POINT("hash-durable");
 	}

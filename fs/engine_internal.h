@@ -120,7 +120,8 @@ struct job {
 	struct download_range *range;
 	struct readback *readback; /* engine.lock; while one runs */
 	_Atomic uint64_t shown_sent, shown_total; /* for engine_each_upload() */
-	struct quickxor hash; /* of the first hash.len sealed bytes */
+	struct quickxor hash;    /* of the first hash.len sealed bytes */
+	struct plainhash *plain; /* of a big one; NULL: none is taken */
 };
 
 struct decision;

@@ -47,6 +47,7 @@ void engine_send_release(struct job *j)
 	attempt_free(j->attempt);
 	free(j->sums);
 	free(j->small);
+	plainhash_free(j->plain);
 	if (j->counted_send) {
 		if (j->big)
 			e->nbig--;

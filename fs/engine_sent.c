@@ -71,6 +71,7 @@ static void differs(struct engine *e, struct job *j)
 	          " the server holds other bytes than were sent kept=local",
 	          j->ino, j->item.id, j->item.size, a->size);
 	a->gen = 0; /* holds nothing of this node */
+	a->has_plain_hash = false;
 	rc = outcome_sent(&e->outcome, a, &j->item, false);
 	if (rc == 0 && t && t->fails)
 		engine_block(e, j->ino, -EIO,

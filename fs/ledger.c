@@ -8,7 +8,7 @@
 
 #define COLUMNS                                                                \
 	"seq,time,what,id,path,etag,size,plain_size,hash,parent_id,mode,"      \
-	"mtime,target"
+	"mtime,target,plain_hash"
 
 static int read_row(struct sqlite3_stmt *q, struct ledger_entry *e)
 {
@@ -29,16 +29,17 @@ static int read_row(struct sqlite3_stmt *q, struct ledger_entry *e)
 	e->mode = (mode_t)db_col_int(q, 10);
 	e->mtime = db_col_int(q, 11);
 	ok &= db_col_text(q, 12, e->target, sizeof(e->target));
+	e->has_plain_hash =
+		db_col_blob(q, 13, e->plain_hash, sizeof(e->plain_hash)) ==
+		sizeof(e->plain_hash);
 	return ok ? 0 : -EUCLEAN;
 }
 
-int ledger_get(struct db *db, const char *id, struct ledger_entry *out_e)
+static int get_one(struct db *db, const char *sql, const char *id,
+                   struct ledger_entry *out_e)
 {
 	struct sqlite3_stmt *q;
-	int rc = db_query(db,
-	                  "SELECT " COLUMNS " FROM ledger WHERE id=?"
-	                  " ORDER BY seq DESC LIMIT 1",
-	                  DB_ARGS(DB_TEXT(id)), &q);
+	int rc = db_query(db, sql, DB_ARGS(DB_TEXT(id)), &q);
 
 	if (rc == 0)
 		rc = db_next(db, q);
@@ -48,6 +49,30 @@ int ledger_get(struct db *db, const char *id, struct ledger_entry *out_e)
 		rc = -ENOENT;
 	db_finish(q);
 	return rc;
+}
+
+int ledger_get(struct db *db, const char *id, struct ledger_entry *out_e)
+{
+	return get_one(db,
+	               "SELECT " COLUMNS " FROM ledger WHERE id=?"
+	               " ORDER BY seq DESC LIMIT 1",
+	               id, out_e);
+}
+
+int ledger_get_content(struct db *db, const char *id,
+                       struct ledger_entry *out_e)
+{
+	int rc = get_one(db,
+	                 "SELECT " COLUMNS " FROM ledger WHERE id=?"
+	                 " AND what IN (1,2) ORDER BY seq DESC LIMIT 1",
+	                 id, out_e);
+
+	return rc != -ENOENT
+	               ? rc
+	               : get_one(db,
+	                         "SELECT " COLUMNS " FROM ledger WHERE id=?"
+	                         " ORDER BY seq LIMIT 1",
+	                         id, out_e);
 }
 
 /* ---- adding ------------------------------------------------------------ */
@@ -66,6 +91,9 @@ static int inherit(struct db *db, struct ledger_entry *e)
 			e->plain_size = last->plain_size;
 			e->has_hash = last->has_hash;
 			memcpy(e->hash, last->hash, sizeof(e->hash));
+			e->has_plain_hash = last->has_plain_hash;
+			memcpy(e->plain_hash, last->plain_hash,
+			       sizeof(e->plain_hash));
 		}
 	}
 	free(last);
@@ -92,7 +120,7 @@ int ledger_add(struct db *db, struct ledger_entry *e)
 	if (rc == 0)
 		rc = db_run(db,
 		            "INSERT INTO ledger(" COLUMNS
-		            ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)",
+		            ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
 		            DB_ARGS(DB_INT(seq), DB_INT(e->time),
 		                    DB_INT(e->what), DB_TEXT(e->id),
 		                    DB_TEXT(e->path), DB_TEXT(e->etag),
@@ -101,7 +129,10 @@ int ledger_add(struct db *db, struct ledger_entry *e)
 		                            sizeof(e->hash)),
 		                    DB_TEXT(e->parent_id), DB_INT(e->mode),
 		                    DB_INT(e->mtime),
-		                    DB_TEXT(e->target[0] ? e->target : NULL)));
+		                    DB_TEXT(e->target[0] ? e->target : NULL),
+		                    DB_BLOB(e->has_plain_hash ? e->plain_hash
+		                                              : NULL,
+		                            sizeof(e->plain_hash))));
 	if (rc == 0)
 		rc = prune(db, e->id);
 	if (rc == 0)
@@ -110,15 +141,15 @@ int ledger_add(struct db *db, struct ledger_entry *e)
 }
 
 /* One statement: a folder may hold a hundred thousand. The topmost comes first
- * (CROSS JOIN keeps the order): it is what was asked for. An item the ledger does
- * not know (another device made it) has no path in here. */
+ * (CROSS JOIN keeps the order): it is what was asked for. An item the ledger
+ * does not know (another device made it) has no path in here. */
 int ledger_add_deleted(struct db *db, uint64_t ino, int64_t time)
 {
 	return db_run(
 		db,
 		"INSERT INTO ledger(time,what,id,path,etag,size,plain_size,"
 		"hash,parent_id,mode,mtime,target) WITH RECURSIVE gone(ino) AS "
-	        "(SELECT ?1 UNION SELECT"
+		"(SELECT ?1 UNION SELECT"
 		" node.ino FROM node JOIN gone ON node.s_parent=gone.ino WHERE"
 		" node.s_id IS NOT NULL)"
 		" SELECT ?2,?3,n.s_id,(SELECT path FROM ledger l WHERE"

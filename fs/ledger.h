@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "fs/node.h"
+#include "fs/plainhash.h"
 
 struct db;
 
@@ -47,6 +48,8 @@ struct ledger_entry {
 	mode_t mode; /* with the type bits; 0: noted before that was kept */
 	int64_t mtime;
 	char target[LEDGER_TARGET + 1]; /* of a symlink */
+	bool has_plain_hash; /* of the plaintext, if it was read in one go */
+	uint8_t plain_hash[PLAINHASH_SIZE];
 };
 
 /* Adds one, in the transaction that notes the outcome; sets e->seq. For MOVED
@@ -61,6 +64,11 @@ int ledger_add_deleted(struct db *db, uint64_t ino, int64_t time);
 
 /* The newest entry of an item. */
 int ledger_get(struct db *db, const char *id, struct ledger_entry *out_e);
+
+/* The entry that tells of the item's newest content that is from here; of an
+ * item that was moved LEDGER_KEEP times since, the oldest one left. */
+int ledger_get_content(struct db *db, const char *id,
+                       struct ledger_entry *out_e);
 
 /* 1 if the service once gave us that tag for that item; 0 if not, or if that
  * is more than LEDGER_KEEP entries ago. */

@@ -103,9 +103,10 @@ static uint64_t folder_of(struct db *db, const struct item *it, uint64_t parent)
 
 /* In the transaction, after the row: what the service confirmed of it, kept
  * for ever under the item's id. Feeds lag, and what they bring later is known
- * as ours by it. */
+ * as ours by it. `a`: verified, if it is about content. */
 static int note_in_ledger(struct db *db, enum ledger_what what,
-                          const struct node *n, const struct item *it)
+                          const struct node *n, const struct item *it,
+                          const struct attempt *a)
 {
 	struct ledger_entry *e = calloc(1, sizeof(*e));
 	int rc;
@@ -125,6 +126,10 @@ static int note_in_ledger(struct db *db, enum ledger_what what,
 	e->mtime = n->mtime;
 	if (S_ISLNK(n->mode))
 		node_get_target(db, n->ino, e->target, sizeof(e->target));
+	if (a && a->has_plain_hash) {
+		e->has_plain_hash = true;
+		memcpy(e->plain_hash, a->plain_hash, sizeof(e->plain_hash));
+	}
 	rc = node_path(db, n->ino, e->path, sizeof(e->path));
 	if (rc == -ENAMETOOLONG || rc == -ELOOP) {
 		e->path[0] = '\0'; /* as it was called before */
@@ -170,7 +175,7 @@ int outcome_made(const struct outcome *o, uint64_t ino, uint64_t parent,
 		x.n->flags |= NODE_UNLISTED;
 	rc = node_update(x.db, x.n);
 	if (rc == 0)
-		rc = note_in_ledger(x.db, LEDGER_CREATED, x.n, it);
+		rc = note_in_ledger(x.db, LEDGER_CREATED, x.n, it, NULL);
 	if (rc == 0)
 		rc = errand_delete(x.db, ino);
 	told_note(o->told, it->id);
@@ -227,7 +232,7 @@ static int note_sender(const struct sent *s, struct db *db, struct node *n,
 	return rc < 0 ? rc
 	              : note_in_ledger(db,
 	                               create ? LEDGER_CREATED : LEDGER_CONTENT,
-	                               n, it);
+	                               n, it, s->verified ? a : NULL);
 }
 
 static int note_in_nodes(const struct sent *s, struct db *db)
@@ -355,7 +360,7 @@ int outcome_moved(const struct outcome *o, uint64_t ino, uint64_t parent,
 		note_alias(o, x.db, x.n, sent);
 	rc = node_update(x.db, x.n);
 	if (rc == 0)
-		rc = note_in_ledger(x.db, LEDGER_MOVED, x.n, it);
+		rc = note_in_ledger(x.db, LEDGER_MOVED, x.n, it, NULL);
 	if (rc == 0)
 		rc = errand_delete(x.db, ino);
 	told_note(o->told, it->id);

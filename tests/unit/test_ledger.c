@@ -225,6 +225,32 @@ static void test_all_in_order(void)
 	tear_down();
 }
 
+static void test_content(void)
+{
+	struct ledger_entry e = entry(LEDGER_CREATED, "I1", "/a", "T1"), got;
+
+	set_up();
+	CHECK_EQ(ledger_get_content(db, "I1", &got), -ENOENT);
+	e.time = 500;
+	e.has_plain_hash = true;
+	memset(e.plain_hash, 9, sizeof(e.plain_hash));
+	CHECK_EQ(ledger_add(db, &e), 0);
+	add(LEDGER_MOVED, "I1", "/b", "T2");
+	CHECK_EQ(ledger_get_content(db, "I1", &got), 0);
+	CHECK_MEM(&got, &e, sizeof(e));
+	for (int i = 0; i < LEDGER_KEEP; i++)
+		add(LEDGER_MOVED, "I1", "/c", "T3");
+	CHECK_EQ(ledger_get_content(db, "I1", &got), 0);
+	CHECK_EQ(got.what, LEDGER_MOVED);
+	CHECK(got.has_plain_hash && got.plain_hash[31] == 9);
+	/* What is new there is another matter. */
+	add(LEDGER_CONTENT, "I1", "/c", "T4");
+	CHECK_EQ(ledger_get_content(db, "I1", &got), 0);
+	CHECK_EQ(got.what, LEDGER_CONTENT);
+	CHECK(!got.has_plain_hash);
+	tear_down();
+}
+
 static void test_no_memory(void)
 {
 	struct ledger_entry got;
@@ -249,6 +275,7 @@ int main(void)
 	RUN(test_keeps_the_newest);
 	RUN(test_deleted);
 	RUN(test_all_in_order);
+	RUN(test_content);
 	RUN(test_no_memory);
 	return check_report();
 }
