@@ -1,5 +1,6 @@
 /* fs/commands.h -- commands around the mount: status, events, flush, umount,
- * put, get, check, approve, undo, keystore, vault, key, rescue, versions.
+ * put, get, check, receipt, verify, drill, doctor, approve, undo, keystore,
+ * vault, key, rescue, versions.
  *
  * argv[0] is the command's name; the options of the table (fs/config.h) are
  * taken out and loaded already. Each prints its own --help and returns an exit
@@ -22,6 +23,7 @@ int cmd_keystore(struct config *cfg, int argc, char **argv);
 int cmd_vault(struct config *cfg, int argc, char **argv);
 int cmd_key(struct config *cfg, int argc, char **argv);
 int cmd_check(struct config *cfg, int argc, char **argv);
+int cmd_receipt(struct config *cfg, int argc, char **argv);
 int cmd_rescue(struct config *cfg, int argc, char **argv);
 int cmd_versions(struct config *cfg, int argc, char **argv);
 

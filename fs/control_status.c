@@ -442,35 +442,15 @@ out:
 int control_find(struct nmb *nmb, const char *path, uint64_t *out_ino)
 {
 	size_t len = strlen(nmb->mountpoint);
-	struct node *n = malloc(sizeof(*n));
-	char name[NODE_NAME_MAX + 1];
-	uint64_t ino = NODE_ROOT;
 	struct db *db;
-	int rc = n ? store_reader(nmb->store, &db) : -ENOMEM;
+	int rc = store_reader(nmb->store, &db);
 
-	if (rc < 0) {
-		free(n);
+	if (rc < 0)
 		return rc;
-	}
 	if (!strncmp(path, nmb->mountpoint, len) &&
 	    (path[len] == '/' || !path[len]))
 		path += len;
-	while (*(path += strspn(path, "/")) && rc == 0) {
-		size_t part = strcspn(path, "/");
-
-		if (part >= sizeof(name)) {
-			rc = -ENAMETOOLONG;
-			break;
-		}
-		memcpy(name, path, part);
-		name[part] = '\0';
-		path += part;
-		rc = node_get_child(db, ino, name, n);
-		ino = n->ino;
-	}
+	rc = node_find(db, path, out_ino);
 	store_reader_done(nmb->store, db);
-	free(n);
-	if (rc == 0)
-		*out_ino = ino;
 	return rc;
 }

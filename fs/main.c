@@ -39,6 +39,8 @@ static const struct command {
 	{ "umount", cmd_umount, "MOUNTPOINT", "flush, then unmount" },
 	{ "check", cmd_check, "[--repair] [--json]",
 	  "examine what is kept here" },
+	{ "receipt", cmd_receipt, "[PATH] [--json]",
+	  "what proves that files are there" },
 	{ "put", cmd_put, "FILE... [--as NAME]", "upload, print the ids" },
 	{ "get", cmd_get, "ID|PATH [-o FILE]", "download one file" },
 	{ "versions", cmd_versions, "PATH [--json]",

@@ -440,6 +440,32 @@ int node_path(struct db *db, uint64_t ino, char *out, size_t size)
 	return rc;
 }
 
+int node_find(struct db *db, const char *path, uint64_t *out_ino)
+{
+	struct node *n = malloc(sizeof(*n));
+	char name[NODE_NAME_MAX + 1];
+	uint64_t ino = NODE_ROOT;
+	int rc = n ? 0 : -ENOMEM;
+
+	while (rc == 0 && *(path += strspn(path, "/"))) {
+		size_t part = strcspn(path, "/");
+
+		if (part >= sizeof(name)) {
+			rc = -ENAMETOOLONG;
+			break;
+		}
+		memcpy(name, path, part);
+		name[part] = '\0';
+		path += part;
+		rc = node_get_child(db, ino, name, n);
+		ino = n->ino;
+	}
+	free(n);
+	if (rc == 0)
+		*out_ino = ino;
+	return rc;
+}
+
 int node_is_below(struct db *db, uint64_t ino, uint64_t ancestor)
 {
 	int64_t parent = (int64_t)ino;

@@ -191,6 +191,10 @@ int node_count_linked(struct db *db, int64_t *out_n);
  * not fit, -ELOOP if the rows are damaged. */
 int node_path(struct db *db, uint64_t ino, char *out, size_t size);
 
+/* The ino of a path below the root; slashes in front, behind and doubled are
+ * fine. -ENOENT, -ENAMETOOLONG. */
+int node_find(struct db *db, const char *path, uint64_t *out_ino);
+
 /* 1 if `ino` is `ancestor` or lies below it in the local tree. */
 int node_is_below(struct db *db, uint64_t ino, uint64_t ancestor);
 
