@@ -284,7 +284,8 @@ $(B)/man/%: contrib/man/%.in contrib/man/make-page $(B)/nmbackupfs
 
 # ---- install -----------------------------------------------------------
 
-docs := README.md CHANGELOG.md LICENSE
+docs := README.md CHANGELOG.md LICENSE contrib/systemd/fstab.example
+unit := contrib/systemd/nmbackupfs@.service
 scripts := contrib/keystore-pass contrib/unseal-names.py \
 	contrib/completions/complete
 # How a shell wants the file to be called.
@@ -306,11 +307,16 @@ install: all
 			contrib/completions/nmbackupfs.$${c%%:*} \
 			>"$(DESTDIR)$${c#*:}" && \
 		chmod 644 "$(DESTDIR)$${c#*:}" || exit 1; done
+	install -d $(DESTDIR)$(UNITDIR)
+	sed 's|/usr/bin/nmbackupfs|$(BINDIR)/nmbackupfs|' $(unit) \
+		>$(DESTDIR)$(UNITDIR)/$(notdir $(unit))
+	chmod 644 $(DESTDIR)$(UNITDIR)/$(notdir $(unit))
 
 uninstall:
 	rm -f $(DESTDIR)$(BINDIR)/nmbackupfs
 	rm -f $(foreach p,$(notdir $(pages)),$(DESTDIR)$(MANDIR)/man*/$(p))
 	for c in $(completions); do rm -f "$(DESTDIR)$${c#*:}"; done
+	rm -f $(DESTDIR)$(UNITDIR)/$(notdir $(unit))
 	rm -rf $(DESTDIR)$(DOCDIR) $(DESTDIR)$(PKGDATADIR)
 
 clean:

@@ -173,7 +173,8 @@ int cmd_mount(struct config *cfg, int argc, char **argv)
 	}
 	rc = run(cfg, mountpoint, &link, background, why, sizeof(why));
 	if (rc != EXIT_OK) {
-		snprintf(line, sizeof(line), "nmbackupfs: %s\n", why);
+		snprintf(line, sizeof(line), "%snmbackupfs: %s\n",
+		         logging_error_mark(), why);
 		daemon_failed(&link, rc, why[0] ? line : "");
 	}
 	return rc;

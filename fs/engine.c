@@ -43,6 +43,7 @@ static void take_inbox(struct engine *e, struct inbox *in)
 	e->nnotes = e->notes_cap = e->nlooks = e->looks_cap = 0;
 	e->notes_lost = e->kick = e->poll_wanted = false;
 	e->kick_clocks = e->list_wanted = false;
+	e->answering = e->asked;
 	lock_drop(&e->lock, LOCK_LEAF);
 }
 
@@ -164,7 +165,7 @@ static bool inbox_is_empty_locked(const struct engine *e)
 {
 	return !e->in_head && !e->nnotes && !e->nlooks && !e->notes_lost &&
 	       !e->kick && !e->poll_wanted && !e->stop && !e->list_wanted &&
-	       !e->kick_clocks && !e->decisions;
+	       !e->kick_clocks && !e->decisions && !e->asked;
 }
 
 static void wait_turn(struct engine *e, bool stopping)
@@ -227,6 +228,14 @@ static void end_jobs(struct engine *e)
 	}
 }
 
+static void end_turn(struct engine *e)
+{
+	lock_take(&e->lock, LOCK_LEAF);
+	if (e->answering)
+		e->asked = e->answering = false;
+	lock_drop(&e->lock, LOCK_LEAF);
+}
+
 /* Everything that is due; false: the end was asked for, and `in` holds what
  * came along with that. */
 static bool take_turn(struct engine *e, struct inbox *in)
@@ -245,6 +254,7 @@ static bool take_turn(struct engine *e, struct inbox *in)
 	run_steps(e);
 	engine_start_ready(e);
 	engine_publish(e);
+	end_turn(e);
 	return true;
 }
 
@@ -488,4 +498,22 @@ void engine_kick(struct engine *e)
 	e->kick = true;
 	pthread_cond_signal(&e->wake);
 	lock_drop(&e->lock, LOCK_LEAF);
+}
+
+void engine_ask(struct engine *e)
+{
+	lock_take(&e->lock, LOCK_LEAF);
+	e->asked = true;
+	pthread_cond_signal(&e->wake);
+	lock_drop(&e->lock, LOCK_LEAF);
+}
+
+bool engine_answered(struct engine *e)
+{
+	bool answered;
+
+	lock_take(&e->lock, LOCK_LEAF);
+	answered = !e->asked;
+	lock_drop(&e->lock, LOCK_LEAF);
+	return answered;
 }

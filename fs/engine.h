@@ -94,6 +94,11 @@ void engine_set_gate(struct engine *e, bool open, const char *why);
  * waits is tried now, and delta asked. */
 void engine_kick(struct engine *e);
 
+/* A sign of life is asked for; answered once the thread has gone through a turn
+ * that began after that. Nothing asked for counts as answered. */
+void engine_ask(struct engine *e);
+bool engine_answered(struct engine *e);
+
 /* A delta round now; `wake` when a round begun after this call has been
  * applied. `wake` may be NULL. */
 int engine_poll(struct engine *e, engine_wake_fn *wake, void *arg);

@@ -164,6 +164,7 @@ struct engine {
 	uint64_t *looks; /* inos to be looked at by GET */
 	size_t nlooks, looks_cap;
 	bool stop, kick, poll_wanted, list_wanted, kick_clocks;
+	bool asked, answering; /* engine_ask() */
 	struct flush *flushes;
 	uint64_t next_ticket;
 	struct list_wait *list_waits;

@@ -11,7 +11,7 @@
 #include "net/clock.h"
 
 #define MAX_KEPT      4096
-#define MAX_LISTENERS 2
+#define MAX_LISTENERS 4
 
 struct events {
 	pthread_mutex_t lock; /* LOCK_LEAF: the queue */

@@ -15,6 +15,7 @@
 #include "fs/exit.h"
 #include "fs/lock.h"
 #include "fs/paths.h"
+#include "fs/service.h"
 #include "fs/session.h"
 #include "fs/statelock.h"
 #include "fs/tree.h"
@@ -188,6 +189,8 @@ static int run_parts(struct mount *m, mount_ready_fn *ready, void *arg,
 	m->clean = true;
 	if (status == EXIT_OK)
 		drain(m);
+	if (!has_damage(m))
+		service_stopping(m->nmb.service);
 	if (scanning)
 		end_scan(m, scan, status);
 	mount_close_parts(m);
@@ -236,6 +239,8 @@ static void forget_parts(struct mount *m)
 	nmb->watch = NULL;
 	nmb->control = NULL;
 	nmb->report = NULL;
+	nmb->service = NULL;
+	nmb->pulse = NULL;
 	nmb->fuse = NULL;
 	nmb->files = NULL;
 	m->syncer = NULL;

@@ -25,8 +25,10 @@
 #include "fs/membership.h"
 #include "fs/notify.h"
 #include "fs/park.h"
+#include "fs/pulse.h"
 #include "fs/report.h"
 #include "fs/salvage.h"
+#include "fs/service.h"
 #include "fs/session.h"
 #include "fs/space.h"
 #include "fs/syncer.h"
@@ -496,7 +498,9 @@ static int start_parts(struct mount *m)
 		rc = start_watch(&m->nmb);
 	if (rc == 0)
 		rc = control_start(m->nmb.control);
-	return rc < 0 ? rc : report_start(m->nmb.report);
+	if (rc == 0)
+		rc = report_start(m->nmb.report);
+	return rc < 0 ? rc : service_start(m->nmb.service);
 }
 
 int mount_open_parts(struct mount *m, char *why, size_t size)
@@ -535,6 +539,10 @@ int mount_open_parts(struct mount *m, char *why, size_t size)
 	if (rc == 0)
 		rc = report_new(nmb, &nmb->report);
 	if (rc == 0)
+		rc = pulse_new(&nmb->pulse);
+	if (rc == 0)
+		rc = service_new(nmb, &nmb->service);
+	if (rc == 0)
 		rc = start_parts(m);
 	if (rc < 0 && !why[0])
 		snprintf(why, size, "start: %s", strerror(-rc));
@@ -546,6 +554,7 @@ void mount_close_parts(struct mount *m)
 	struct nmb *nmb = &m->nmb;
 
 	/* All are stopped before the first is freed: they call each other. */
+	service_stop(nmb->service);
 	report_stop(nmb->report);
 	control_stop(nmb->control);
 	if (nmb->park)
@@ -579,5 +588,7 @@ void mount_close_parts(struct mount *m)
 	session_close(nmb->session);
 	control_free(nmb->control); /* the network woke it to the end */
 	report_free(nmb->report);
+	service_free(nmb->service);
+	pulse_free(nmb->pulse);
 	events_free(nmb->events);
 }

@@ -14,6 +14,8 @@
 #include "fs/notify.h"
 #include "fs/ops.h"
 #include "fs/park.h"
+#include "fs/pulse.h"
+#include "fs/service.h"
 #include "net/clock.h"
 #include "net/log.h"
 
@@ -120,6 +122,16 @@ static void wait_for_end(struct mount *m)
 	lock_drop(&m->lock, LOCK_LEAF);
 }
 
+static bool stops(struct mount *m)
+{
+	bool stop;
+
+	lock_take(&m->lock, LOCK_LEAF);
+	stop = m->stops;
+	lock_drop(&m->lock, LOCK_LEAF);
+	return stop;
+}
+
 static int run_loop(struct mount *m, mount_ready_fn *ready, void *arg)
 {
 	struct nmb *nmb = &m->nmb;
@@ -133,7 +145,12 @@ static int run_loop(struct mount *m, mount_ready_fn *ready, void *arg)
 		if (!m->is_ready)
 			ready(arg);
 		m->is_ready = true;
+		pulse_begin(nmb->pulse, nmb->fuse);
+		service_ready(nmb->service);
 		wait_for_end(m);
+		if (stops(m))
+			service_stopping(nmb->service);
+		pulse_end(nmb->pulse);
 		/* While the loop still answers: a notification may wait for a
 		 * request, and a parked one for nothing that will come. */
 		park_end(nmb->park, -EIO);

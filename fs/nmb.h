@@ -23,7 +23,9 @@ struct keystore;
 struct membership;
 struct notify;
 struct park;
+struct pulse;
 struct report;
+struct service;
 struct session;
 struct space;
 struct store;
@@ -46,15 +48,17 @@ struct nmb {
 	struct store *store;
 	struct contents *contents;
 	struct space *space;
-	struct notify *notify; /* tells the kernel, own thread */
-	struct park *park;     /* FUSE requests that wait */
+	struct notify *notify;   /* tells the kernel, own thread */
+	struct park *park;       /* FUSE requests that wait */
 	struct tree *tree;
 	struct fetch *fetch;
 	struct ahead *ahead; /* what is read next; may be NULL */
 	struct engine *engine;
 	struct vault_watch *watch; /* of a vault's descriptor */
 	struct control *control;   /* the socket */
+	struct pulse *pulse;       /* of the FUSE loop */
 	struct report *report;     /* desktop, numbers; NULL: not asked for */
+	struct service *service;   /* what a service manager is told; or NULL */
 	struct fuse_session *fuse;
 	pthread_mutex_t files_lock; /* LOCK_LEAF */
 	struct file *files;         /* open ones (fs/ops_internal.h) */
