@@ -10,6 +10,8 @@
 #include "fs/config_file.h"
 #include "fs/hold.h"
 #include "fs/paths.h"
+#include "fs/timetable.h"
+#include "fs/units.h"
 #include "net/buf.h"
 #include "net/http.h"
 #include "net/log.h"
@@ -75,9 +77,10 @@ static const struct option {
 	                         "no deletes and overwrites: what was sent "
 	                         "once stays as it is" },
 	[CONFIG_BWLIMIT_UP] = { "bwlimit_up", RATE, "0",
-	                        "bytes a second sent; 0: no limit" },
+	                        "bytes a second sent: 2M, or 08:00,512K "
+	                        "23:00,off" },
 	[CONFIG_BWLIMIT_DOWN] = { "bwlimit_down", RATE, "0",
-	                          "bytes a second received; 0: no limit" },
+	                          "bytes a second received, likewise" },
 	[CONFIG_GRAPH_URL] = { "graph_url", URL, "",
 	                       "another Graph, with the /v1.0" },
 	[CONFIG_LOGIN_URL] = { "login_url", URL, "",
@@ -138,50 +141,6 @@ static int parse_bool(const char *s, uint64_t *out)
 	return -EINVAL;
 }
 
-static int parse_unit(const char *s, const char *const *names,
-                      const uint64_t *factors, size_t n, uint64_t *out)
-{
-	unsigned long long v;
-	char *end;
-
-	if (!isdigit((unsigned char)*s))
-		return -EINVAL;
-	errno = 0;
-	v = strtoull(s, &end, 10);
-	if (errno)
-		return -EINVAL;
-	for (size_t i = 0; i < n; i++) {
-		if (strcasecmp(end, names[i]) != 0)
-			continue;
-		if (v > (uint64_t)INT64_MAX / factors[i])
-			return -EINVAL;
-		*out = v * factors[i];
-		return 0;
-	}
-	return -EINVAL;
-}
-
-static int parse_size(const char *s, uint64_t *out)
-{
-	static const char *const names[] = { "",    "B", "K",   "KiB", "M",
-		                             "MiB", "G", "GiB", "T",   "TiB" };
-	static const uint64_t factors[] = {
-		1,       1,       1 << 10, 1 << 10,           1 << 20,
-		1 << 20, 1 << 30, 1 << 30, UINT64_C(1) << 40, UINT64_C(1) << 40,
-	};
-
-	return parse_unit(s, names, factors, 10, out);
-}
-
-static int parse_time(const char *s, uint64_t *out)
-{
-	static const char *const names[] = { "", "ms", "s", "m", "h", "d" };
-	static const uint64_t factors[] = { 1000,  1,       1000,
-		                            60000, 3600000, 86400000 };
-
-	return parse_unit(s, names, factors, 6, out);
-}
-
 /* Part of a path: nothing that leads elsewhere. */
 static int check_name(const char *s)
 {
@@ -202,7 +161,8 @@ static const struct {
 	[NAME] = { "a name of letters, digits, '.', '_', '-'" },
 	[BOOL] = { "yes or no" },
 	[SIZE] = { "a size like 500M or 20G" },
-	[RATE] = { "a rate like 500K or 2M" },
+	[RATE] = { "a rate like 500K or 2M, or a timetable like 08:00,500K "
+	           "Sat-08:00,2M 23:00,off" },
 	[TIME] = { "a time like 500ms, 2s, 5m or 1h" },
 	[URL] = { "an https URL (http only for loopback)" },
 	[LEVEL] = { "error, warn, info or debug" },
@@ -213,7 +173,9 @@ static const struct {
 static int check_value(enum type type, const char *value, uint64_t *out)
 {
 	struct hold_limits limits;
+	struct timetable table;
 	enum log_level level;
+	int rc;
 
 	switch (type) {
 	case TEXT:
@@ -224,10 +186,13 @@ static int check_value(enum type type, const char *value, uint64_t *out)
 	case BOOL:
 		return parse_bool(value, out);
 	case SIZE:
+		return units_parse_size(value, out);
 	case RATE:
-		return parse_size(value, out);
+		rc = timetable_parse(value, &table);
+		*out = rc < 0 ? 0 : table.always;
+		return rc;
 	case TIME:
-		return parse_time(value, out);
+		return units_parse_time(value, out);
 	case URL:
 		return !*value || http_url_allowed(value) ? 0 : -EINVAL;
 	case LEVEL:

@@ -8,7 +8,8 @@
  * it works from fstab; what the table does not know is kept for libfuse.
  *
  * Limits (--hold-after): fs/hold.h. Sizes: bytes, or with K, M, G, T (1024).
- * Rates: sizes a second. Times: seconds, or with ms, s, m, h, d. Booleans:
+ * Rates: sizes a second, or a timetable (fs/timetable.h; config_number() is 0
+ * then). Times: seconds, or with ms, s, m, h, d. Booleans:
  * --name, --no-name; yes/no, on/off, true/false, 1/0. Threads: set up by one
  * thread, then only read. Errors: -EINVAL with one line for people in `why`,
  * -ENOMEM, -Exxx of the file. */

@@ -13,11 +13,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "fs/bwlimit.h"
 #include "fs/events.h"
 #include "fs/lock.h"
 #include "fs/netwatch.h"
 #include "fs/nmb.h"
 #include "fs/resume.h"
+#include "fs/session.h"
 #include "net/buf.h"
 #include "net/clock.h"
 #include "net/json.h"
@@ -173,6 +175,16 @@ static bool must_stop(struct control *c)
 	return stop;
 }
 
+/* It was set, or the machine slept. */
+static void clock_moved(struct control *c)
+{
+	bool slept = resume_has_slept(&c->resume);
+
+	bwlimit_look(c->nmb->session->bwlimit);
+	if (slept)
+		control_kick(c);
+}
+
 static void *control_run(void *arg)
 {
 	struct control *c = arg;
@@ -186,8 +198,8 @@ static void *control_run(void *arg)
 		if (fds[1].revents & POLLIN &&
 		    read(c->event_fd, &count, sizeof(count)) < 0)
 			log_debug("control: %s", strerror(errno));
-		if (fds[2].revents & POLLIN && resume_has_slept(&c->resume))
-			control_kick(c);
+		if (fds[2].revents & POLLIN)
+			clock_moved(c);
 		if (fds[3].revents && netwatch_changed(c->netwatch_fd))
 			control_network_changed(c);
 		serve_peers(c, fds, map, n);

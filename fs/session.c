@@ -8,6 +8,7 @@
 
 #include "auth/keystore.h"
 #include "auth/tokens.h"
+#include "fs/bwlimit.h"
 #include "fs/config.h"
 #include "fs/exit.h"
 #include "fs/paths.h"
@@ -22,6 +23,11 @@ static const char *set_or_null(const char *s)
 	return s && *s ? s : NULL;
 }
 
+static const char *set_or(const char *s, const char *other)
+{
+	return s && *s ? s : other;
+}
+
 static int open_http(struct session *s, const struct session_options *opt,
                      char *why, size_t why_size)
 {
@@ -30,11 +36,20 @@ static int open_http(struct session *s, const struct session_options *opt,
 		.ca_file = set_or_null(opt->ca_file),
 		.http2 = opt->http2,
 		.http2_any = opt->http2_any,
-		.up_bytes_per_s = opt->up_bytes_per_s,
-		.down_bytes_per_s = opt->down_bytes_per_s,
 	};
-	int rc = http_new(&http, &s->http);
+	const char *up = set_or(opt->bwlimit_up, "0");
+	const char *down = set_or(opt->bwlimit_down, "0");
+	int rc = bwlimit_now(up, &http.up_bytes_per_s);
 
+	if (rc == 0)
+		rc = bwlimit_now(down, &http.down_bytes_per_s);
+	if (rc < 0) {
+		snprintf(why, why_size, "bwlimit: %s, %s", up, down);
+		return rc;
+	}
+	rc = http_new(&http, &s->http);
+	if (rc == 0)
+		return bwlimit_new(s->http, up, down, &s->bwlimit);
 	if (rc == -EINVAL)
 		snprintf(why, why_size, "ca_file %s is not a PEM file",
 		         opt->ca_file);
@@ -197,8 +212,8 @@ static int fill_options(const struct config *cfg, char *keys,
 		.key_command = config_text(cfg, CONFIG_KEY_COMMAND),
 		.http2 = config_bool(cfg, CONFIG_HTTP2),
 		.http2_any = config_bool(cfg, CONFIG_HTTP2_ANY),
-		.up_bytes_per_s = config_number(cfg, CONFIG_BWLIMIT_UP),
-		.down_bytes_per_s = config_number(cfg, CONFIG_BWLIMIT_DOWN),
+		.bwlimit_up = config_text(cfg, CONFIG_BWLIMIT_UP),
+		.bwlimit_down = config_text(cfg, CONFIG_BWLIMIT_DOWN),
 	};
 	return 0;
 }
@@ -275,6 +290,7 @@ void session_close(struct session *s)
 		keystore_close(s->keystore);
 	if (s->http)
 		http_free(s->http);
+	bwlimit_free(s->bwlimit);
 	free(s);
 }
 

@@ -13,6 +13,7 @@
 
 #include "auth/cloud.h"
 
+struct bwlimit;
 struct config;
 struct graph;
 struct http;
@@ -23,6 +24,7 @@ struct session {
 	struct cloud cloud;
 	char client_id[128]; /* as configured; "": none */
 	struct http *http;
+	struct bwlimit *bwlimit; /* NULL: no timetable */
 	struct keystore *keystore;
 	bool lent; /* the keystore is the caller's */
 	struct tokens *tokens;
@@ -36,8 +38,8 @@ struct session_options {
 	const char *keystore, *keystore_dir, *profile;
 	const char *passphrase_command, *key_command;
 	bool http2;
-	bool http2_any; /* net/http.h */
-	uint64_t up_bytes_per_s, down_bytes_per_s;
+	bool http2_any;                        /* net/http.h */
+	const char *bwlimit_up, *bwlimit_down; /* fs/bwlimit.h */
 };
 
 enum session_flags {
