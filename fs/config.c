@@ -10,13 +10,26 @@
 #include "fs/config_file.h"
 #include "fs/hold.h"
 #include "fs/paths.h"
+#include "fs/readers.h"
 #include "fs/timetable.h"
 #include "fs/units.h"
 #include "net/buf.h"
 #include "net/http.h"
 #include "net/log.h"
 
-enum type { TEXT, FILE_PATH, NAME, BOOL, SIZE, RATE, TIME, URL, LEVEL, LIMITS };
+enum type {
+	TEXT,
+	FILE_PATH,
+	NAME,
+	BOOL,
+	SIZE,
+	RATE,
+	TIME,
+	URL,
+	LEVEL,
+	LIMITS,
+	NAMES,
+};
 
 static const struct option {
 	const char *key; /* as in the file; the others are made from it */
@@ -76,6 +89,9 @@ static const struct option {
 	[CONFIG_APPEND_ONLY] = { "append_only", BOOL, "no",
 	                         "no deletes and overwrites: what was sent "
 	                         "once stays as it is" },
+	[CONFIG_DENY_READERS] = { "deny_readers", NAMES, "default",
+	                          "programs for which nothing is fetched; "
+	                          "off" },
 	[CONFIG_BWLIMIT_UP] = { "bwlimit_up", RATE, "0",
 	                        "bytes a second sent: 2M, or 08:00,512K "
 	                        "23:00,off" },
@@ -168,6 +184,8 @@ static const struct {
 	[LEVEL] = { "error, warn, info or debug" },
 	[LIMITS] = { "off, or limits like 50, 20:50% (at least 20 items and "
 	             "more than half of all) and a time, joined by '/'" },
+	[NAMES] = { "names of programs, divided by blanks or commas; "
+	            "\"default\" is the list that is built in, off is none" },
 };
 
 static int check_value(enum type type, const char *value, uint64_t *out)
@@ -199,6 +217,8 @@ static int check_value(enum type type, const char *value, uint64_t *out)
 		return log_parse_level(value, &level);
 	case LIMITS:
 		return hold_parse(value, &limits);
+	case NAMES:
+		return readers_check(value);
 	}
 	return -EINVAL;
 }
@@ -562,7 +582,7 @@ void config_print_help(FILE *f)
 		[TEXT] = " TEXT",     [FILE_PATH] = " FILE", [NAME] = " NAME",
 		[BOOL] = "",          [SIZE] = " SIZE",      [RATE] = " RATE",
 		[TIME] = " TIME",     [URL] = " URL",        [LEVEL] = " LEVEL",
-		[LIMITS] = " LIMITS",
+		[LIMITS] = " LIMITS", [NAMES] = " NAMES",
 	};
 
 	for (int k = 0; k < CONFIG_KEYS; k++) {

@@ -232,6 +232,7 @@ static void forget_parts(struct mount *m)
 	nmb->space = NULL;
 	nmb->notify = NULL;
 	nmb->park = NULL;
+	nmb->readers = NULL;
 	nmb->tree = NULL;
 	nmb->fetch = NULL;
 	nmb->ahead = NULL;

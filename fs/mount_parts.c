@@ -26,6 +26,7 @@
 #include "fs/notify.h"
 #include "fs/park.h"
 #include "fs/pulse.h"
+#include "fs/readers.h"
 #include "fs/report.h"
 #include "fs/salvage.h"
 #include "fs/service.h"
@@ -527,6 +528,9 @@ int mount_open_parts(struct mount *m, char *why, size_t size)
 	if (rc == 0)
 		rc = park_new(nmb->work, &nmb->park);
 	if (rc == 0)
+		rc = readers_new(config_text(nmb->config, CONFIG_DENY_READERS),
+		                 &nmb->readers);
+	if (rc == 0)
 		rc = open_tree(m);
 	if (rc == 0)
 		rc = open_fetch(m);
@@ -580,6 +584,7 @@ void mount_close_parts(struct mount *m)
 		fuse_session_destroy(nmb->fuse);
 	tree_free(nmb->tree);
 	park_free(nmb->park);
+	readers_free(nmb->readers);
 	notify_free(nmb->notify);
 	contents_free(nmb->contents);
 	syncer_free(m->syncer); /* contents wake it to the end */

@@ -24,6 +24,7 @@ struct membership;
 struct notify;
 struct park;
 struct pulse;
+struct readers;
 struct report;
 struct service;
 struct session;
@@ -50,6 +51,7 @@ struct nmb {
 	struct space *space;
 	struct notify *notify;   /* tells the kernel, own thread */
 	struct park *park;       /* FUSE requests that wait */
+	struct readers *readers; /* programs that are not waited for */
 	struct tree *tree;
 	struct fetch *fetch;
 	struct ahead *ahead; /* what is read next; may be NULL */

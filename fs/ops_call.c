@@ -9,6 +9,7 @@
 #include "fs/fetch.h"
 #include "fs/lock.h"
 #include "fs/park.h"
+#include "fs/readers.h"
 #include "fs/space.h"
 #include "net/clock.h"
 
@@ -181,6 +182,11 @@ bool ops_wait_room(struct call *c)
 		return ops_answer(c, rc);
 	rc = space_wait(nmb->space, nmb->deadline_ms, park_wake, p);
 	return started(c, p, rc);
+}
+
+bool ops_is_refused(const struct call *c)
+{
+	return readers_refuse(c->nmb->readers, fuse_req_ctx(c->req)->pid);
 }
 
 bool ops_wait_chunk(struct call *c, struct content *content, uint64_t off,

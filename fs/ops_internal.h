@@ -71,6 +71,8 @@ bool ops_wait_room(struct call *c);
 struct content;
 bool ops_wait_chunk(struct call *c, struct content *content, uint64_t off,
                     size_t len, bool sequential);
+/* Is it of a program that gets nothing from the network (fs/readers.h)? */
+bool ops_is_refused(const struct call *c);
 
 /* Replies; the call is done. */
 bool ops_answer(struct call *c, int rc);

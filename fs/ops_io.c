@@ -58,6 +58,8 @@ static bool run_read(struct call *c)
 	rc = content_read(content, off, c->size, &span);
 	if (rc == 0)
 		rc = check_full(c, f->handle, &span);
+	if (rc == -EAGAIN && ops_is_refused(c))
+		rc = -EIO;
 	if (!off && !c->missed && (rc == 0 || rc == -EAGAIN)) {
 		c->missed = rc == -EAGAIN;
 		ahead_note(nmb->ahead, content_ino(content), c->missed);
@@ -264,6 +266,8 @@ static bool run_copy(struct call *c)
 	if (rc < 0)
 		return ops_answer(c, rc);
 	rc = content_read(from, (uint64_t)c->off, c->size, &span);
+	if (rc == -EAGAIN && ops_is_refused(c))
+		rc = -EIO;
 	if (rc == 0 &&
 	    codec_is_too_big(nmb->codec, (uint64_t)c->off2 + span.len))
 		rc = -EFBIG;
