@@ -7,6 +7,7 @@
 #                   configurations; takes hours
 #   make soak       the simulation for an hour (SECS=3600), then suites that
 #                   others wrote
+#   make test-live CLIENT_ID=...   on a real account: tests/live/README.md
 #   make help       all targets
 #
 # Variables: CC, CPPFLAGS, CFLAGS, LDFLAGS, PREFIX, DESTDIR (and the directories
@@ -117,7 +118,7 @@ unit_bins := $(patsubst tests/unit/%.c,$(B)/unit/%,$(unit_src))
 
 .DEFAULT_GOAL := all
 .PHONY: all man help check-pkgs check-graphd-pkgs crash graphd agetool posix unit \
-	sim soak test check-all demo sandbox bench fuzz fuzz-build lint flags \
+	sim soak test test-live check-all demo sandbox bench fuzz fuzz-build lint flags \
 	format install uninstall clean
 .SECONDARY:
 
@@ -224,6 +225,15 @@ test:
 check-all:
 	@tests/run all
 
+# On a real account, with a sign-in by hand: tests/live/README.md.
+ACCOUNT ?= personal
+test-live: all
+	@test -n "$(CLIENT_ID)" || { echo "make test-live CLIENT_ID=...: the" \
+		"id of your app registration, see README.md" >&2; exit 2; }
+	@$(PYTHON) tests/live/run --client-id "$(CLIENT_ID)" \
+		--account "$(ACCOUNT)" --out "build/live-$(ACCOUNT).md" \
+		$(LIVE_ARGS)
+
 demo:
 	@tests/demo
 
@@ -324,8 +334,8 @@ clean:
 
 help:
 	@sed -n '3,16s/^# \{0,1\}//p' Makefile
-	@echo "targets: all test check-all demo sandbox bench fuzz soak lint format" \
-		"man install uninstall clean"
+	@echo "targets: all test test-live check-all demo sandbox bench fuzz" \
+		"soak lint format man install uninstall clean"
 
 -include $(patsubst %.o,%.d,$(lib_objs) $(call obj,fs/main.c $(graphd_src) \
 	$(unit_src) $(unit_help) $(sim_src) $(posix_src) $(fuzz_src) \
