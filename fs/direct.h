@@ -165,6 +165,13 @@ typedef int direct_each_fn(void *arg, const struct item *it);
 int direct_raw_list(struct direct *d, const char *folder_id,
                     direct_each_fn *each, void *arg);
 
+/* Everything that lies below a folder, by one enumeration of the feed: pages of
+ * up to 1,000 items. An item may come more than once (the last word counts), as
+ * deleted, and from outside of the folder; with NULL all begins anew.
+ * `personal`: the kind of the drive. */
+int direct_raw_feed(struct direct *d, const char *folder_id, bool personal,
+                    direct_each_fn *each, void *arg);
+
 /* A range of an item's bytes, in order. */
 int direct_raw_read(struct direct *d, const struct item *it, uint64_t off,
                     uint64_t len, direct_sink_fn *sink, void *arg);

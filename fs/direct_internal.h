@@ -9,7 +9,8 @@
  *	direct_put.c    content up: look, send, verify, rename
  *	direct_seal.c   the file as the service gets it
  *	direct_send.c   one attempt of that
- *	direct_raw.c    items and bytes as they are there */
+ *	direct_raw.c    items and bytes as they are there
+ *	direct_feed.c   all of them by one enumeration */
 #ifndef NMB_DIRECT_INTERNAL_H
 #define NMB_DIRECT_INTERNAL_H
 

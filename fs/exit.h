@@ -15,6 +15,7 @@ enum exit_status {
 	EXIT_BUSY = 7,        /* another process holds the profile or mount */
 	EXIT_DAMAGED = 8,     /* local state is damaged; it was kept */
 	EXIT_NO_TERMINAL = 9, /* a question had to be asked, nobody is there */
+	EXIT_DIFFERENT = 10,  /* what is on the server is not what it confirmed */
 };
 
 #endif

@@ -41,6 +41,8 @@ static const struct command {
 	  "examine what is kept here" },
 	{ "receipt", cmd_receipt, "[PATH] [--json]",
 	  "what proves that files are there" },
+	{ "verify", cmd_verify, "[--sample N | --deep]",
+	  "compare the server with what it confirmed" },
 	{ "put", cmd_put, "FILE... [--as NAME]", "upload, print the ids" },
 	{ "get", cmd_get, "ID|PATH [-o FILE]", "download one file" },
 	{ "versions", cmd_versions, "PATH [--json]",
@@ -80,7 +82,8 @@ static void print_help(FILE *f)
 	      "  6  something waits for a person's decision\n"
 	      "  7  in use by another process\n"
 	      "  8  local state is damaged; it was kept\n"
-	      "  9  a question could not be asked without a terminal\n",
+	      "  9  a question could not be asked without a terminal\n"
+	      "  10 the server does not have what it confirmed\n",
 	      f);
 }
 
