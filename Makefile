@@ -94,7 +94,8 @@ defs += $(if $(filter libsecret-1,$(pkg_have)),-DHAVE_LIBSECRET=1)
 
 all_pkgs := $(pkgs) $(pkg_have)
 cflags := $(std) $(warnings) $(harden) $(sanflags) $(defs) -I. \
-	$(call pkg_cflags,$(all_pkgs)) -MMD -MP -pthread
+	$(call pkg_cflags,$(all_pkgs)) -MMD -MP -pthread \
+	-ffile-prefix-map=$(CURDIR)=.
 ldflags := $(sanflags) $(ldharden) -pthread
 libs := $(call pkg_libs,$(all_pkgs)) -lm
 
@@ -294,8 +295,9 @@ $(B)/man/%: contrib/man/%.in contrib/man/make-page $(B)/nmbackupfs
 
 # ---- install -----------------------------------------------------------
 
-docs := README.md CHANGELOG.md LICENSE contrib/systemd/fstab.example
-unit := contrib/systemd/nmbackupfs@.service
+docs := README.md CHANGELOG.md LICENSE $(wildcard contrib/systemd/*.example)
+recipes := $(wildcard contrib/recipes/*)
+units := $(wildcard contrib/systemd/*.service contrib/systemd/*.timer)
 scripts := contrib/keystore-pass contrib/unseal-names.py \
 	contrib/completions/complete
 # How a shell wants the file to be called.
@@ -311,6 +313,12 @@ install: all
 		$(DESTDIR)$(MANDIR)/man$${page##*.}/ || exit 1; done
 	install -m 644 $(docs) $(DESTDIR)$(DOCDIR)/
 	install -m 755 $(scripts) $(DESTDIR)$(PKGDATADIR)/
+	$(if $(recipes),install -d $(DESTDIR)$(DOCDIR)/recipes)
+	$(if $(recipes),install -m 644 $(recipes) $(DESTDIR)$(DOCDIR)/recipes/)
+	$(if $(units),install -d $(DESTDIR)$(UNITDIR))
+	for u in $(units); do sed 's|/usr/bin/nmbackupfs|$(BINDIR)/nmbackupfs|' \
+			$$u >$(DESTDIR)$(UNITDIR)/$${u##*/} && \
+		chmod 644 $(DESTDIR)$(UNITDIR)/$${u##*/} || exit 1; done
 	for c in $(completions); do \
 		install -d "$(DESTDIR)$$(dirname $${c#*:})" && \
 		sed 's|@COMPLETE@|$(PKGDATADIR)/complete|' \
@@ -326,8 +334,21 @@ uninstall:
 	rm -f $(DESTDIR)$(BINDIR)/nmbackupfs
 	rm -f $(foreach p,$(notdir $(pages)),$(DESTDIR)$(MANDIR)/man*/$(p))
 	for c in $(completions); do rm -f "$(DESTDIR)$${c#*:}"; done
-	rm -f $(DESTDIR)$(UNITDIR)/$(notdir $(unit))
+	rm -f $(foreach u,$(notdir $(units)),$(DESTDIR)$(UNITDIR)/$(u))
 	rm -rf $(DESTDIR)$(DOCDIR) $(DESTDIR)$(PKGDATADIR)
+
+# ---- packages ----------------------------------------------------------
+
+# The source, the same bytes from the same commit; what the others begin with.
+dist_file := build/dist/nmbackupfs-$(version).tar.gz
+.PHONY: dist deb tarball
+dist:
+	$(Q)contrib/make-dist $(version) $(dist_file)
+	$(call say,DIST,$(dist_file))
+
+# Debian packages, unsigned, in build/deb; DEB_ARGS is for dpkg-buildpackage.
+deb: dist
+	$(Q)contrib/make-deb $(version) $(dist_file) build/deb $(DEB_ARGS)
 
 clean:
 	rm -rf build
@@ -335,7 +356,8 @@ clean:
 help:
 	@sed -n '3,16s/^# \{0,1\}//p' Makefile
 	@echo "targets: all test test-live check-all demo sandbox bench fuzz" \
-		"soak lint format man install uninstall clean"
+		"soak lint format man install uninstall dist deb tarball" \
+		"clean"
 
 -include $(patsubst %.o,%.d,$(lib_objs) $(call obj,fs/main.c $(graphd_src) \
 	$(unit_src) $(unit_help) $(sim_src) $(posix_src) $(fuzz_src) \

@@ -3,7 +3,7 @@
 # without asking (root, or sudo without a password); else prints the one
 # command to run. Exit status: 0 all there, 1 something is missing.
 #
-#   install-deps.sh [--build|--test|--soak|--all]   default --test
+#   install-deps.sh [--build|--test|--soak|--packages|--all]   default --test
 #   install-deps.sh --check [--build|...]    only tell, install nothing
 #   install-deps.sh --package-of PKGCONFIG   the package that has a library
 #
@@ -68,6 +68,13 @@ soak  cmd:stress-ng      stress-ng              stress-ng            stress-ng
 soak  cmd:dbench         dbench                 dbench               dbench
 soak  cmd:bonnie++       bonnie++               bonnie++             bonnie++
 soak  cmd:tar            tar                    tar                  tar
+packages cmd:dpkg-buildpackage dpkg-dev          -                    -
+packages cmd:dh          debhelper              -                    -
+packages cmd:fakeroot    fakeroot               -                    -
+packages cmd:lintian     lintian                -                    -
+packages cmd:debootstrap debootstrap            -                    -
+packages cmd:rpmbuild    rpm                    rpm-build            -
+packages cmd:rpmlint     rpmlint                rpmlint              -
 all   cmd:clang          clang                  clang                clang
 all   clang:asan         libclang-rt-dev        compiler-rt          compiler-rt
 all   cmd:clang-format   clang-format           clang-tools-extra    clang
@@ -127,8 +134,9 @@ while [ $# -gt 0 ]; do
     --build) levels=build ;;
     --test) levels="build test" ;;
     --soak) levels="build test soak" ;;
-    --all) levels="build test soak all" ;;
-    *) echo "usage: $0 [--check] [--build|--test|--soak|--all]" >&2; exit 2 ;;
+    --packages) levels="build test packages" ;;
+    --all) levels="build test soak packages all" ;;
+    *) echo "usage: $0 [--check] [--build|--test|--soak|--packages|--all]" >&2; exit 2 ;;
     esac
     shift
 done
