@@ -26,6 +26,7 @@ FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
 UNITDIR ?= $(PREFIX)/lib/systemd/user
 SAN ?=
 CRASH ?=
+STATIC ?=
 WERROR ?= -Werror
 PYTHON ?= /usr/bin/python3
 
@@ -34,7 +35,7 @@ CC := gcc
 endif
 
 version := 0.1.0
-variant := $(notdir $(firstword $(CC)))$(if $(SAN),-$(SAN))$(if $(CRASH),-crash)
+variant := $(notdir $(firstword $(CC)))$(if $(SAN),-$(SAN))$(if $(CRASH),-crash)$(if $(STATIC),-static)
 B := build/$(variant)
 
 ifneq ($(V),1)
@@ -46,7 +47,7 @@ endif
 
 pkgs := fuse3 libcurl libcjson libsodium sqlite3 libutf8proc libxxhash
 pkgs_graphd := libmicrohttpd gnutls
-optional := libqrencode libsecret-1
+optional := libqrencode $(if $(STATIC),,libsecret-1)
 
 missing = $(shell for p in $(1); do \
 	pkg-config --exists $$p 2>/dev/null || printf '%s ' $$p; done)
@@ -99,6 +100,15 @@ cflags := $(std) $(warnings) $(harden) $(sanflags) $(defs) -I. \
 ldflags := $(sanflags) $(ldharden) -pthread
 libs := $(call pkg_libs,$(all_pkgs)) -lm
 
+# For `make tarball`: what Debian has archives of is linked in, what can be taken
+# along lies beside the program (contrib/tarball.md).
+ifneq ($(STATIC),)
+archives := fuse3 libsodium sqlite3 libutf8proc libxxhash
+libs := -Wl,-Bstatic $(call pkg_libs,$(archives)) -Wl,-Bdynamic \
+	$(call pkg_libs,$(filter-out $(archives),$(all_pkgs))) -lm \
+	-Wl,-rpath,'$$ORIGIN/../lib/nmbackupfs'
+endif
+
 # ---- what is built -----------------------------------------------------
 
 net_src := $(sort $(wildcard net/*.c))
@@ -126,7 +136,7 @@ unit_bins := $(patsubst tests/unit/%.c,$(B)/unit/%,$(unit_src))
 # build/nmbackupfs, the name people and scripts use, is the last variant built.
 # The manual comes along, so that `make install` by root builds nothing.
 all: $(B)/nmbackupfs $(if $(SAN)$(CRASH),,man)
-	@ln -sfn $(variant)/nmbackupfs build/nmbackupfs
+	$(if $(STATIC),,@ln -sfn $(variant)/nmbackupfs build/nmbackupfs)
 
 check-pkgs check-graphd-pkgs:
 	@for p in $(missing_here); do \
@@ -345,6 +355,17 @@ dist_file := build/dist/nmbackupfs-$(version).tar.gz
 dist:
 	$(Q)contrib/make-dist $(version) $(dist_file)
 	$(call say,DIST,$(dist_file))
+
+tarball_name := nmbackupfs-$(version)-$(shell uname -m)
+tarball: stage := build/tarball/stage
+tarball:
+	$(Q)rm -rf $(stage)
+	$(Q)$(MAKE) --no-print-directory STATIC=1 PREFIX=/usr/local \
+		DESTDIR=$(CURDIR)/$(stage) install >/dev/null
+	$(Q)strip $(stage)/usr/local/bin/nmbackupfs
+	$(Q)contrib/make-tarball $(version) $(stage) \
+		build/tarball/$(tarball_name).tar.gz
+	$(call say,TAR,build/tarball/$(tarball_name).tar.gz)
 
 # Debian packages, unsigned, in build/deb; DEB_ARGS is for dpkg-buildpackage.
 deb: dist
