@@ -335,10 +335,6 @@ install: all
 			contrib/completions/nmbackupfs.$${c%%:*} \
 			>"$(DESTDIR)$${c#*:}" && \
 		chmod 644 "$(DESTDIR)$${c#*:}" || exit 1; done
-	install -d $(DESTDIR)$(UNITDIR)
-	sed 's|/usr/bin/nmbackupfs|$(BINDIR)/nmbackupfs|' $(unit) \
-		>$(DESTDIR)$(UNITDIR)/$(notdir $(unit))
-	chmod 644 $(DESTDIR)$(UNITDIR)/$(notdir $(unit))
 
 uninstall:
 	rm -f $(DESTDIR)$(BINDIR)/nmbackupfs
