@@ -65,6 +65,7 @@ void ops_free(struct call *c)
 {
 	free(c->name);
 	free(c->name2);
+	free(c->data);
 	free(c);
 }
 

@@ -187,6 +187,8 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	ops_start(ops_new(req, run_open, ino, NULL, fi));
 }
 
+/* Waits for no room: the kernel holds the directory's lock, and who lists it
+ * would wait, too. The first write does. */
 static bool run_create(struct call *c)
 {
 	const struct fuse_ctx *who = fuse_req_ctx(c->req);
@@ -194,10 +196,9 @@ static bool run_create(struct call *c)
 	struct tree_entry e;
 	struct handle *h;
 	int rc = ops_admit(c);
+	bool late = rc == -EAGAIN;
 
-	if (rc == -EAGAIN)
-		return ops_wait_room(c);
-	if (rc == 0)
+	if (rc == 0 || late)
 		rc = tree_create(c->nmb->tree, c->ino, c->name, c->mode,
 		                 c->fi.flags, who->uid, who->gid, &e, &h);
 	if (rc < 0)
@@ -206,6 +207,10 @@ static bool run_create(struct call *c)
 	if (rc < 0) {
 		tree_forget(c->nmb->tree, e.nodeid, 1);
 		return ops_answer(c, rc);
+	}
+	if (late) {
+		atomic_store(&file_of(&c->fi)->late, true);
+		c->fi.direct_io = file_of(&c->fi)->direct = true;
 	}
 	p = ops_entry_param(c->nmb, &e);
 	if (fuse_reply_create(c->req, &p, &c->fi) == -ENOENT) {

@@ -27,6 +27,7 @@ struct call {
 
 	fuse_ino_t ino, ino2;
 	char *name, *name2;
+	void *data; /* of a write that waits */
 	struct fuse_file_info fi, fi2;
 	struct stat st;
 	size_t size;
@@ -43,6 +44,7 @@ struct file {
 	uint64_t ino;
 	atomic_uint_fast64_t next_off; /* where a sequential read goes on */
 	bool direct;                   /* opened past the kernel's pages */
+	atomic_bool late;              /* made without room: a write waits */
 	atomic_bool unseen;            /* and written so */
 };
 

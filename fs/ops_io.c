@@ -113,10 +113,8 @@ static ssize_t put_bytes(struct content *c, struct fuse_bufvec *bufv, off_t off)
 	return rc < 0 ? rc : n;
 }
 
-/* Valid replies: write, err. Never parked: what writes pages out can't be
- * killed. */
-void op_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *bufv,
-                  off_t off, struct fuse_file_info *fi)
+static void write_now(fuse_req_t req, struct fuse_bufvec *bufv, off_t off,
+                      const struct fuse_file_info *fi)
 {
 	struct nmb *nmb = fuse_req_userdata(req);
 	struct handle *h = file_of(fi)->handle;
@@ -127,7 +125,6 @@ void op_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *bufv,
 	                 ? -EFBIG
 	                 : space_take(nmb->space, len);
 
-	(void)ino;
 	if (rc == 0)
 		rc = tree_handle_content(nmb->tree, h, &c);
 	if (rc < 0) {
@@ -146,6 +143,54 @@ void op_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *bufv,
 		reply_error(req, (int)n);
 	else
 		fuse_reply_write(req, (size_t)n);
+}
+
+static bool run_late_write(struct call *c)
+{
+	struct fuse_bufvec from = FUSE_BUFVEC_INIT(c->size);
+	int rc = ops_admit(c);
+
+	if (rc == -EAGAIN)
+		return ops_wait_room(c);
+	if (rc < 0)
+		return ops_answer(c, rc);
+	atomic_store(&file_of(&c->fi)->late, false);
+	from.buf[0].mem = c->data;
+	write_now(c->req, &from, c->off, &c->fi);
+	return false;
+}
+
+static void write_late(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *bufv,
+                       off_t off, struct fuse_file_info *fi)
+{
+	struct call *c = ops_new(req, run_late_write, ino, NULL, fi);
+	struct fuse_bufvec to = FUSE_BUFVEC_INIT(fuse_buf_size(bufv));
+	ssize_t n;
+
+	if (!c)
+		return;
+	c->off = off;
+	c->data = malloc(to.buf[0].size);
+	to.buf[0].mem = c->data;
+	n = c->data ? fuse_buf_copy(&to, bufv, 0) : -ENOMEM;
+	if (n < 0) {
+		reply_error(req, (int)n);
+		ops_free(c);
+		return;
+	}
+	c->size = (size_t)n;
+	ops_start(c);
+}
+
+/* Valid replies: write, err. What writes pages out is never parked, for it
+ * can't be killed. */
+void op_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *bufv,
+                  off_t off, struct fuse_file_info *fi)
+{
+	if (atomic_load(&file_of(fi)->late) && !fi->writepage)
+		write_late(req, ino, bufv, off, fi);
+	else
+		write_now(req, bufv, off, fi);
 }
 
 static bool run_fallocate(struct call *c)

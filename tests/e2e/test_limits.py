@@ -59,6 +59,30 @@ def start_writer(source, path):
 
 
 @pytest.mark.fault(22)
+def test_who_waits_holds_up_nobody_else(signed_in, graphd, base):
+    """A file can be made without room, its first write waits; the directory
+    can be used meanwhile."""
+    mnt = signed_in.mount("--cache-size", "4M")
+    source = base / "source"
+    source.write_bytes(content(99, 3 * MB))
+    (mnt / "big").write_bytes(content(0, 24 * MB))
+    graphd.limit(up=2 * MB)
+    graphd.wait_upload()
+    writer = start_writer(source, mnt / "waits")
+    done = subprocess.run(
+        ["sh", "-c", "ls -l && mkdir d && mv d e && cat waits"],
+        cwd=mnt.path, capture_output=True, timeout=proc.patience(5),
+        check=True)
+    assert b" waits" in done.stdout
+    assert writer.poll() is None
+    graphd.limit(up=0)
+    assert writer.wait(proc.patience(30)) == 0
+    signed_in.flush()
+    assert graphd.read("waits") == source.read_bytes()
+    assert (mnt / "waits").read_bytes() == source.read_bytes()
+
+
+@pytest.mark.fault(22)
 def test_ten_times_the_budget_through_a_slow_line(signed_in, graphd):
     mnt = signed_in.mount("--cache-size", "2M")
     graphd.limit(up=8 * MB)
@@ -154,12 +178,13 @@ def test_a_waiting_writer_can_be_interrupted(mnt, graphd, base, sig):
     writer = start_writer(source, mnt / "d/late")
     # Who reads does not wait for who writes.
     assert (mnt / "big").read_bytes() == content(0, 6 * MB)
-    assert "big" in os.listdir(mnt.path)
+    assert set(os.listdir(mnt.path)) == {"big", "d"}
+    assert os.listdir(mnt / "d") == ["late"]
     assert os.statvfs(mnt.path).f_bavail > 0
     writer.send_signal(sig)
     took, _ = program.elapsed(writer.wait, proc.patience(30))
     assert took < proc.patience(10)
-    assert not (mnt / "d/late").exists()
+    assert (mnt / "d/late").stat().st_size == 0  # made, and nothing came
     graphd.start()
 
 
