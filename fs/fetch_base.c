@@ -46,13 +46,24 @@ static int current_etag(struct stream *s, char out[NODE_ETAG_MAX + 1])
 	return rc == -ENOENT ? -ESTALE : rc;
 }
 
+static unsigned times_stale(struct stream *s)
+{
+	unsigned n;
+
+	lock_take(&s->fetch->lock, LOCK_LEAF);
+	n = s->stale;
+	lock_drop(&s->fetch->lock, LOCK_LEAF);
+	return n;
+}
+
 /* A file with changes of its own reads on from its base while it can: the node
  * may have moved on to other content. */
 static int wanted_etag(struct stream *s, char out[NODE_ETAG_MAX + 1])
 {
 	int rc = current_etag(s, out);
 
-	if (rc == -ESTALE && !(s->base.flags & CFILE_CLEAN) && !s->stale) {
+	if (rc == -ESTALE && !(s->base.flags & CFILE_CLEAN) &&
+	    !times_stale(s)) {
 		memcpy(out, s->base.base_etag, NODE_ETAG_MAX + 1);
 		rc = 0;
 	}
@@ -202,8 +213,9 @@ static void stale_over(void *arg)
 static void let_engine_look(struct stream *s)
 {
 	struct fetch *f = s->fetch;
+	unsigned wait_ms;
 	bool first;
-	int rc = 0;
+	int rc;
 
 	lock_take(&f->lock, LOCK_LEAF);
 	first = !s->resting && !s->rc && !f->stop;
@@ -213,20 +225,21 @@ static void let_engine_look(struct stream *s)
 		s->refs++;
 		f->timers++;
 	}
+	wait_ms = STALE_MS * s->stale;
 	lock_drop(&f->lock, LOCK_LEAF);
 	if (!first)
 		return;
 	if (f->opt.outdated)
 		f->opt.outdated(f->opt.arg, s->base.ino);
-	rc = http_call_later(graph_http(f->opt.graph), STALE_MS * s->stale,
-	                     stale_over, s, NULL);
+	rc = http_call_later(graph_http(f->opt.graph), wait_ms, stale_over, s,
+	                     NULL);
 	if (rc < 0)
 		stale_over(s);
 }
 
 bool fetch_meet_stale(struct stream *s)
 {
-	if (s->stale >= STALE_MAX)
+	if (times_stale(s) >= STALE_MAX)
 		return search(s);
 	let_engine_look(s);
 	return true;

@@ -494,9 +494,9 @@ static int start_parts(struct mount *m)
 	graph_on_change(m->nmb.session->graph, on_graph_changed, &m->nmb);
 
 	syncer_start(m->syncer, m->nmb.tree);
-	rc = engine_start(m->nmb.engine);
+	rc = start_watch(&m->nmb); /* the engine pokes it */
 	if (rc == 0)
-		rc = start_watch(&m->nmb);
+		rc = engine_start(m->nmb.engine);
 	if (rc == 0)
 		rc = control_start(m->nmb.control);
 	if (rc == 0)
