@@ -4,9 +4,9 @@
 #   make demo       the whole path on this machine, no account needed
 #   make test       the tests; the last line is the count
 #   make check-all  the same under sanitizers and valgrind, in all
-#                   configurations; takes hours
+#                   configurations; takes an hour
 #   make soak       the simulation for an hour (SECS=3600), then suites that
-#                   others wrote
+#                   others wrote, and files held open for an hour
 #   make test-live CLIENT_ID=...   on a real account: tests/live/README.md
 #   make help       all targets
 #
@@ -214,12 +214,13 @@ $(B)/sim: $(call obj,$(sim_src)) $(B)/libnmb.a
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(ldflags) $(sim_wrap) -o $@ $^ $(libs)
 
 # Hours of it: other seeds each time, their number is printed first. Then what
-# is in tests/soak, a sixtieth of that for each part of a suite.
+# is in tests/soak, a sixtieth of that for each part of a suite, and what takes
+# an hour whatever is asked.
 soak: SECS ?= 3600
 soak: sim crash graphd
 	@from=$$(date +%s)000; echo "seeds from $$from on, $(SECS) s"; \
 	$(B)/sim --corpus --jobs $$(nproc) --seconds $(SECS) $$from
-	@NMB_SOAK_SECS=$$(($(SECS) / 60 + 5)) tests/run soak
+	@NMB_SOAK_SECS=$$(($(SECS) / 60 + 5)) tests/run soak e2e-long
 	@NMB_TEST_SEED=$$(date +%s) NMB_TEST_KILL_S=$$(($(SECS) / 10 + 20)) \
 		$(PYTHON) -m pytest -q -rP tests/e2e/test_kills.py
 
