@@ -22,6 +22,7 @@
 #include "fs/running.h"
 #include "fs/session.h"
 #include "net/clock.h"
+#include "net/error_text.h"
 
 #define PIECE (1u << 20)
 
@@ -85,7 +86,7 @@ static int open_output(struct get *g, const char *name, mode_t mode,
 		         g->target, name);
 	else if (rc < 0)
 		snprintf(g->why, sizeof(g->why), "%s: %s", g->target,
-		         strerror(-rc));
+		         error_text(rc));
 	return rc;
 }
 
@@ -97,7 +98,7 @@ static int end_output(struct get *g, struct output *out, int rc,
 	progress_end(&g->progress);
 	if (end < 0 && rc == 0)
 		snprintf(g->why, sizeof(g->why), "%s: %s", g->target,
-		         strerror(-end));
+		         error_text(end));
 	return end;
 }
 
@@ -127,7 +128,7 @@ static int copy_out(struct get *g, int fd, uint64_t size, struct output *out)
 	free(piece);
 	if (rc < 0)
 		snprintf(g->why, sizeof(g->why), "%s: %s", g->what,
-		         rc == -EINTR ? "interrupted" : strerror(-rc));
+		         rc == -EINTR ? "interrupted" : error_text(rc));
 	return rc;
 }
 
@@ -148,7 +149,7 @@ static int get_mounted(struct get *g, const struct running *r)
 		rc = S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
 	if (rc < 0)
 		snprintf(g->why, sizeof(g->why), "%s: %s", g->what,
-		         strerror(-rc));
+		         error_text(rc));
 	if (rc == 0)
 		rc = open_output(g, base_name(g->path), st.st_mode, &out);
 	if (rc == 0)

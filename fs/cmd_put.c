@@ -22,6 +22,7 @@
 #include "fs/interrupt.h"
 #include "fs/running.h"
 #include "fs/session.h"
+#include "net/error_text.h"
 #include "net/json.h"
 
 #define PIECE (1u << 20)
@@ -218,7 +219,7 @@ static int put_mounted(struct put *p, const struct running *r)
 	progress_end(&p->progress);
 	if (rc < 0)
 		return cmd_fail(EXIT_FAILED, "%s: %s", target,
-		                rc == -EINTR ? "interrupted" : strerror(-rc));
+		                rc == -EINTR ? "interrupted" : error_text(rc));
 	rc = cmd_flush_running(r, target, -1, &blocked);
 	return rc == EXIT_OK ? print_id(r, target) : rc;
 }

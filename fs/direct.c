@@ -14,6 +14,7 @@
 #include "fs/paths.h"
 #include "fs/session.h"
 #include "net/clock.h"
+#include "net/error_text.h"
 #include "net/graph.h"
 #include "net/names.h"
 
@@ -79,9 +80,9 @@ void direct_say_answer(struct direct *d, const char *what,
 		direct_say(
 			d,
 			"%s: the network or the service can't be reached (%s)",
-			what, strerror(-rc));
+			what, error_text(rc));
 	else
-		direct_say(d, "%s: %s%s%s%s", what, strerror(-rc),
+		direct_say(d, "%s: %s%s%s%s", what, error_text(rc),
 		           a->code && a->code[0] ? " (" : "",
 		           a->code ? a->code : "",
 		           a->code && a->code[0] ? ")" : "");
@@ -139,7 +140,7 @@ static int check_drive(struct direct *d, const cJSON *json)
 	if (rc == 0 && (!drive.id || !drive.id[0]))
 		rc = -EBADMSG;
 	if (rc < 0) {
-		direct_say(d, "the drive: %s", strerror(-rc));
+		direct_say(d, "the drive: %s", error_text(rc));
 		return rc;
 	}
 	if (paths_state_dir(d->config, dir, sizeof(dir)) == 0)
@@ -193,7 +194,7 @@ int direct_open(const struct config *cfg, struct keystore *k,
 		rc = ask_drive(&d);
 	if (rc < 0) {
 		if (!why[0])
-			snprintf(why, DIRECT_WHY, "%s", strerror(-rc));
+			snprintf(why, DIRECT_WHY, "%s", error_text(rc));
 		direct_close(&d);
 		return rc;
 	}
@@ -221,6 +222,6 @@ int direct_enter(struct direct *d, bool make)
 		rc = direct_enter_vault(d, make);
 	}
 	if (rc < 0 && !d->why[0])
-		direct_say(d, "the folder: %s", strerror(-rc));
+		direct_say(d, "the folder: %s", error_text(rc));
 	return rc;
 }

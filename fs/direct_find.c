@@ -11,6 +11,7 @@
 #include "fs/interrupt.h"
 #include "fs/naming.h"
 #include "fs/session.h"
+#include "net/error_text.h"
 #include "net/names.h"
 
 /* In a plain folder a name there follows from the name here, and is asked for.
@@ -144,7 +145,7 @@ static int read_page(struct direct *d, struct search *s, const cJSON *json,
 	if (rc == 0 && page.next_link)
 		rc = graph_walk_on(walk, &page);
 	if (rc < 0) {
-		direct_say(d, "the folder's listing: %s", strerror(-rc));
+		direct_say(d, "the folder's listing: %s", error_text(rc));
 		return rc;
 	}
 	cJSON_ArrayForEach (each, page.value) {
@@ -289,7 +290,7 @@ static int next_part(struct direct *d, const char **path,
 	if (rc < 0)
 		direct_say(d, "\"%s\": %s", *path,
 		           rc == -EINVAL ? "this leads elsewhere"
-		                         : strerror(-rc));
+		                         : error_text(rc));
 	return rc;
 }
 

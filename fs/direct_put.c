@@ -9,6 +9,7 @@
 #include "fs/config.h"
 #include "fs/interrupt.h"
 #include "fs/session.h"
+#include "net/error_text.h"
 #include "net/log.h"
 #include "net/quickxor.h"
 
@@ -42,7 +43,7 @@ void put_say(struct put *p, int rc)
 		direct_say(p->d, "the vault was changed by a newer release "
 		                 "and can only be read by this one");
 	else if (rc != -ESTALE)
-		direct_say(p->d, "\"%s\": %s", p->at->name, strerror(-rc));
+		direct_say(p->d, "\"%s\": %s", p->at->name, error_text(rc));
 }
 
 /* ---- looking ------------------------------------------------------------- */

@@ -16,6 +16,7 @@
 #include "fs/paths.h"
 #include "fs/session.h"
 #include "fs/vault_setup.h"
+#include "net/error_text.h"
 #include "net/log.h"
 
 #define PATIENCE_MS 60000
@@ -140,6 +141,6 @@ void direct_known_bond(struct direct *d, const char *item_id,
 	if (rc < 0) {
 		memset(out, 0, sizeof(*out));
 		log_debug("%s: %s; versions known here are not compared", path,
-		          strerror(-rc));
+		          error_text(rc));
 	}
 }

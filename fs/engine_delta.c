@@ -15,6 +15,7 @@
 #include "fs/tree.h"
 #include "net/clock.h"
 #include "net/crashpoint.h"
+#include "net/error_text.h"
 #include "net/log.h"
 
 /* The feed: rounds of pages. Values kept in the store (table meta):
@@ -161,8 +162,8 @@ void engine_delta_later(struct engine *e, struct job *j, int rc)
 	int64_t ms = engine_back_off(e->delta_fails++, ENGINE_RETRY_MAX_MS);
 
 	if (rc != -ECANCELED) {
-		log_warn("delta: %s retry_in_ms=%" PRId64, strerror(-rc), ms);
-		engine_set_error(e, "changes on OneDrive: %s", strerror(-rc));
+		log_warn("delta: %s retry_in_ms=%" PRId64, error_text(rc), ms);
+		engine_set_error(e, "changes on OneDrive: %s", error_text(rc));
 	}
 	e->delta_running = false;
 	e->delta_due_ms = clock_mono_ms() + ms;
@@ -496,7 +497,7 @@ void engine_settle(struct engine *e)
 	if (rc == 0 && n && !e->delta_full)
 		rc = remote_settle(e->remote, false, look_id, e);
 	if (rc < 0)
-		log_warn("merge: %s", strerror(-rc));
+		log_warn("merge: %s", error_text(rc));
 	e->settle_due_ms = clock_mono_ms() + SETTLE_GAP_MS;
 	if (clock_mono_ms() - started > SETTLE_GAP_MS)
 		e->settle_due_ms += SETTLE_SLOW_MS;

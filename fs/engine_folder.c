@@ -12,6 +12,7 @@
 #include "fs/tree.h"
 #include "net/clock.h"
 #include "net/crashpoint.h"
+#include "net/error_text.h"
 #include "net/log.h"
 #include "net/names.h"
 
@@ -41,8 +42,8 @@ static void folder_later(struct engine *e, struct job *j, const char *what,
 
 	if (rc != -ECANCELED) {
 		log_warn("folder \"%s\": %s: %s retry_in_ms=%" PRId64,
-		         e->folder, what, strerror(-rc), ms);
-		engine_set_error(e, "%s: %s", what, strerror(-rc));
+		         e->folder, what, error_text(rc), ms);
+		engine_set_error(e, "%s: %s", what, error_text(rc));
 	}
 	e->folder_wanted = false;
 	e->folder_due_ms = clock_mono_ms() + ms;
@@ -443,7 +444,7 @@ static int waiter_rc(int rc)
 static void list_ended(struct engine *e, struct job *j, int rc)
 {
 	if (rc < 0 && rc != -ECANCELED)
-		log_warn("list ino=%" PRIu64 ": %s", j->parent, strerror(-rc));
+		log_warn("list ino=%" PRIu64 ": %s", j->parent, error_text(rc));
 	if (rc == -ENOENT) /* has the folder gone? */
 		engine_start_look(e, j->parent, NULL);
 	call_all(take_waits(e, j->parent, -1), waiter_rc(rc));

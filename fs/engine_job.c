@@ -5,11 +5,11 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "fs/events.h"
 #include "fs/lock.h"
 #include "net/clock.h"
+#include "net/error_text.h"
 #include "net/log.h"
 
 /* ---- jobs ---------------------------------------------------------------- */
@@ -254,7 +254,7 @@ static void show_stuck(struct engine *e, uint64_t ino, const char *what, int rc)
 
 	snprintf(why, sizeof(why),
 	         "%s: %s, again and again; it goes on being tried", what,
-	         strerror(-rc));
+	         error_text(rc));
 	engine_block(e, ino, rc, why);
 }
 
@@ -269,7 +269,7 @@ void engine_note_stuck(struct engine *e, const struct job *j, const char *what,
 		return;
 	snprintf(why, sizeof(why),
 	         "%s was refused by OneDrive again and again: %s (%ld%s%s)",
-	         what, strerror(-rc), j->status, j->code[0] ? " " : "",
+	         what, error_text(rc), j->status, j->code[0] ? " " : "",
 	         j->code);
 	engine_block(e, j->ino, rc, why);
 	engine_set_error(e, "%s", why);
@@ -285,7 +285,7 @@ static void tell_failed(struct engine *e, uint64_t ino, const char *what,
 
 	if (rc == -ECANCELED)
 		return;
-	snprintf(why, sizeof(why), "%s: %s", what, strerror(-rc));
+	snprintf(why, sizeof(why), "%s: %s", what, error_text(rc));
 	events_put(e->opt.events, EVENT_FAILED, ino, NULL, NULL, why);
 }
 
@@ -306,7 +306,7 @@ void engine_again_later(struct engine *e, uint64_t ino, const char *what,
 		return;
 	}
 	if (rc != -ECANCELED)
-		engine_set_error(e, "%s: %s", what, strerror(-rc));
+		engine_set_error(e, "%s: %s", what, error_text(rc));
 	if (!t)
 		return;
 	ms = engine_back_off(t->fails, ENGINE_RETRY_MAX_MS);
@@ -317,7 +317,7 @@ void engine_again_later(struct engine *e, uint64_t ino, const char *what,
 	if (t->fails >= ENGINE_STUCK_FAILS && gone_well(e) != t->well)
 		show_stuck(e, ino, what, rc);
 	log_warn("ino=%" PRIu64 " %s: %s retry_in_ms=%" PRId64, ino, what,
-	         strerror(-rc), ms);
+	         error_text(rc), ms);
 	tell_failed(e, ino, what, rc);
 	todo_set_due(e->todo, t, clock_mono_ms() + ms);
 }

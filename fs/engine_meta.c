@@ -11,6 +11,7 @@
 #include "fs/store.h"
 #include "net/clock.h"
 #include "net/crashpoint.h"
+#include "net/error_text.h"
 #include "net/log.h"
 
 #define LOOK_FRESH_MS 2000 /* design, promise 3 */
@@ -95,7 +96,7 @@ void engine_refused(struct engine *e, struct job *j, const char *what)
 		return;
 	}
 	snprintf(why, sizeof(why), "%s was refused by OneDrive: %s (%ld%s%s)",
-	         what, strerror(-j->rc), j->status, j->code[0] ? " " : "",
+	         what, error_text(j->rc), j->status, j->code[0] ? " " : "",
 	         j->code);
 	engine_block(e, j->ino, j->rc, why);
 	engine_set_error(e, "%s", why);

@@ -10,6 +10,7 @@
 #include "fs/seen.h"
 #include "fs/store.h"
 #include "net/clock.h"
+#include "net/error_text.h"
 #include "net/log.h"
 
 /* What a full enumeration did not bring is asked for one by one: absence is not
@@ -112,7 +113,7 @@ static void fail(struct engine *e, const char *what, int rc)
 {
 	int64_t ms = engine_back_off(e->missing.fails++, ENGINE_RETRY_MAX_MS);
 
-	log_warn("reconcile: %s: %s retry_in_ms=%" PRId64, what, strerror(-rc),
+	log_warn("reconcile: %s: %s retry_in_ms=%" PRId64, what, error_text(rc),
 	         ms);
 	e->missing.due_ms = clock_mono_ms() + ms;
 }

@@ -13,6 +13,7 @@
 #include "net/clock.h"
 #include "net/crashpoint.h"
 #include "net/download.h"
+#include "net/error_text.h"
 #include "net/log.h"
 #include "net/work.h"
 
@@ -364,7 +365,7 @@ static void resumed(struct engine *e, struct job *j)
 	if (j->rc < 0) {
 		log_warn("ino=%" PRIu64 " upload can't be resumed: %s, it "
 		         "starts over",
-		         j->ino, strerror(-j->rc));
+		         j->ino, error_text(j->rc));
 		engine_abandon(e, j);
 		return;
 	}

@@ -8,6 +8,7 @@
 #include "fs/events.h"
 #include "net/clock.h"
 #include "net/crashpoint.h"
+#include "net/error_text.h"
 #include "net/log.h"
 
 #define LOOK_HASH_MS 3000 /* a hash that comes late, facts 4 */
@@ -193,7 +194,7 @@ static void send_refused(struct engine *e, struct job *j)
 	drop_session(e, j);
 	snprintf(why, sizeof(why),
 	         "the upload was refused by OneDrive: %s (%ld%s%s)",
-	         strerror(-j->rc), j->status, j->code[0] ? " " : "", j->code);
+	         error_text(j->rc), j->status, j->code[0] ? " " : "", j->code);
 	engine_block(e, j->ino, j->rc, why);
 	engine_set_error(e, "%s", why);
 	log_warn("ino=%" PRIu64 " blocked: %s kept=local", j->ino, why);

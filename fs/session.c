@@ -12,6 +12,7 @@
 #include "fs/config.h"
 #include "fs/exit.h"
 #include "fs/paths.h"
+#include "net/error_text.h"
 #include "net/graph.h"
 #include "net/http.h"
 
@@ -167,7 +168,7 @@ static int open_session(const struct session_options *opt,
 	rc = open_all(s, lent, opt, flags, why, why_size);
 	if (rc < 0) {
 		if (!why[0])
-			snprintf(why, why_size, "%s", strerror(-rc));
+			snprintf(why, why_size, "%s", error_text(rc));
 		session_close(s);
 		return rc;
 	}
@@ -195,7 +196,7 @@ static int fill_options(const struct config *cfg, char *keys,
 		rc = -ENAMETOOLONG;
 	if (rc < 0) {
 		snprintf(why, why_size, "no place for secrets: %s",
-		         strerror(-rc));
+		         error_text(rc));
 		return rc;
 	}
 	*out = (struct session_options){
@@ -230,7 +231,7 @@ int session_open_keystore(const struct config *cfg, struct keystore **out_k,
 	if (rc == 0)
 		rc = open_keystore(&opt, out_k, why, why_size);
 	if (rc < 0 && !why[0])
-		snprintf(why, why_size, "keystore: %s", strerror(-rc));
+		snprintf(why, why_size, "keystore: %s", error_text(rc));
 	return rc;
 }
 

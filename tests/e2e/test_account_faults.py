@@ -372,7 +372,11 @@ def test_wrong_certificate(signed_in, mnt, graphd, base):
     other.mkdir()
     kit_graphd.front.world.make_certificates(other, "127.0.0.1", "localhost")
     asked = graphd.total_requests()
-    mnt = signed_in.mount(env={"NMBACKUPFS_CA_FILE": str(other / "ca.pem")})
+    untrusted = {"NMBACKUPFS_CA_FILE": str(other / "ca.pem")}
+    done = signed_in.run("get", "before", str(base / "out"), env=untrusted)
+    assert done.returncode != 0
+    assert "certificate there is not trusted" in done.stderr
+    mnt = signed_in.mount(env=untrusted)
     (mnt / "new").write_bytes(b"new")
     signed_in.wait_status(lambda s: s["state"] == "offline", what="offline")
     assert sorted(os.listdir(mnt.path)) == ["before", "new"]
