@@ -183,6 +183,34 @@ def test_every_fault_of_a_write(signed_in, mnt, graphd, kind):
     assert server_tree(graphd) == everything
 
 
+@pytest.mark.fault(36, 89)
+@pytest.mark.plain("names of requests are sealed")
+@pytest.mark.configs("personal", "work")
+def test_every_fault_of_a_cancelled_upload(signed_in, mnt, graphd):
+    """The service does not let go of a session that nobody wants any more: the
+    name can be used all the same."""
+    refused = [graphd.fault({"class": "fragment", "name": name}, times=0,
+                            status=503) for name in FAULTS]
+    rules = {name: graphd.fault({"class": "session_cancel", "name": name},
+                                times=0, **fault)
+             for name, fault in FAULTS.items()}
+    for name in FAULTS:
+        (mnt / name).write_bytes(data_of(name))
+    for rule in refused:
+        graphd.wait_fault(rule)
+    for name in FAULTS:
+        (mnt / name).unlink()
+    for rule in rules.values():
+        graphd.wait_fault(rule)
+    for name in FAULTS:
+        (mnt / name).write_bytes(data_of("new " + name))
+    graphd.clear_faults()
+    signed_in.flush(timeout=100)
+    expected = {name: data_of("new " + name) for name in FAULTS}
+    assert local_tree(mnt) == expected
+    assert server_tree(graphd) == expected
+
+
 # What a reader gets while it lasts; EIO if nothing is said.
 READ_ERRNO = {"402": errno.EACCES, "403 malware": errno.EPERM,
               "409 conflict": errno.EBUSY}
