@@ -313,14 +313,15 @@ static bool read_mail(struct http *h)
 
 static void check_deadline(struct http_request *r)
 {
-	uint64_t tcp_bytes;
+	uint64_t tcp_bytes, least = r->head_seen ? http_request_crawl(r) : 0;
 
 	if (http_request_due_ms(r) > r->h->now_ms)
 		return;
 	tcp_bytes = http_sock_progress(r);
-	if (tcp_bytes > r->tcp_bytes) {
+	if (tcp_bytes > r->tcp_bytes + least) {
 		r->tcp_bytes = tcp_bytes;
 		r->last_ms = r->h->now_ms;
+		r->crept = 0;
 		r->suspect = false;
 		return;
 	}

@@ -136,7 +136,8 @@ struct http_spec {
 	/* A transfer that a callback paused or the bandwidth limit holds does
 	 * not stall. Bytes count as sent when TCP saw them acknowledged. */
 	int connect_ms; /* name, TCP and TLS; 0: 15,000 */
-	int stall_ms;   /* no byte in either direction; 0: 30,000 */
+	int stall_ms;   /* no byte in either direction, or of an answer fewer
+	                 * than 32 a second; 0: 30,000 */
 	int total_ms;   /* since http_start(), waiting included; 0: none */
 	int answer_ms;  /* from the last byte sent to the answer's first;
 	                 * 0: as stall_ms. Last fragments may need minutes. */

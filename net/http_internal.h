@@ -118,6 +118,7 @@ struct http_request {
 	int64_t begun_ms;
 	int64_t last_ms;    /* of the last progress */
 	uint64_t tcp_bytes; /* http_sock_progress() then */
+	uint64_t crept;     /* of the answer's body, since then */
 	bool suspect;       /* its connection may be dead, see SUSPECT_MS */
 
 	/* The answer. */
@@ -157,7 +158,7 @@ struct http {
 	struct http_requests running;
 	struct http_socks socks;
 	struct http_bucket up, down;
-	_Atomic uint64_t bulk_sent; /* body bytes of HTTP_PRIO_BULK */
+	_Atomic uint64_t bulk_sent;      /* body bytes of HTTP_PRIO_BULK */
 	_Atomic uint64_t sent, received; /* body bytes of all */
 };
 
@@ -183,6 +184,9 @@ struct http_answer http_request_answer(const struct http_request *r, int rc);
 
 /* When the request is to be looked at for want of progress. */
 int64_t http_request_due_ms(const struct http_request *r);
+
+/* So many bytes of an answer in that time are progress. */
+uint64_t http_request_crawl(const struct http_request *r);
 
 /* http_io.c. _install sets libcurl's callbacks. _release takes holds away and
  * goes on; what libcurl or a callback says to that is the result. */

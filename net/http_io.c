@@ -8,6 +8,16 @@ static void note_progress(struct http_request *r)
 {
 	r->last_ms = r->h->now_ms;
 	r->suspect = false;
+	r->crept = 0;
+}
+
+/* Of an answer's body a few bytes now and then are no progress: it would take
+ * days, and elsewhere it may be quick. */
+static void note_body(struct http_request *r, size_t len)
+{
+	r->crept += len;
+	if (r->crept >= http_request_crawl(r))
+		note_progress(r);
 }
 
 /* ---- header ------------------------------------------------------------ */
@@ -114,7 +124,7 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
 	size_t len = size * n;
 	int rc;
 
-	note_progress(r);
+	note_body(r, len);
 	if (!len)
 		return 0;
 	if (!http_bucket_grant(&r->h->down, len, r->h->now_ms)) {

@@ -11,6 +11,7 @@
 #include "net/log.h"
 
 #define DEFAULT_CONNECT_MS 15000
+#define MIN_RATE           32 /* bytes a second */
 #define DEFAULT_STALL_MS   30000
 #define DEFAULT_MAX_BODY   ((size_t)16 * 1024 * 1024)
 
@@ -371,6 +372,11 @@ int64_t http_request_due_ms(const struct http_request *r)
 	if (r->suspect && limit > HTTP_SUSPECT_MS)
 		limit = HTTP_SUSPECT_MS;
 	return r->last_ms + limit;
+}
+
+uint64_t http_request_crawl(const struct http_request *r)
+{
+	return (uint64_t)r->spec.stall_ms * MIN_RATE / 1000;
 }
 
 /* ---- the end ----------------------------------------------------------- */
