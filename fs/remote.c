@@ -220,23 +220,33 @@ static int merge_item(struct remote *r, const struct item *it, bool last,
 	return rc;
 }
 
+static int note_seen(struct remote *r, const struct item *item, bool held)
+{
+	struct db *db;
+	int rc = store_begin(r->store, &db);
+
+	if (rc < 0)
+		return rc;
+	rc = seen_put(db, item, r->round + 1);
+	if (rc == 0 && held)
+		rc = seen_set_flags(db, item->id, SEEN_HELD);
+	return store_end(r->store, rc);
+}
+
 int remote_take_looked(struct remote *r, const struct item *item)
 {
 	struct merge_out out;
-	struct db *db;
-	int rc = merge_item(r, item, true, true, &out);
+	/* That a folder is gone must be known when what lies in it is merged:
+	 * somebody may have renamed it here. */
+	int rc = item->deleted ? note_seen(r, item, false) : 0;
 
+	if (rc == 0)
+		rc = merge_item(r, item, true, true, &out);
 	if (rc < 0)
 		return rc;
 	if (out.verdict == MERGE_APPLY || out.verdict == MERGE_NOTHING)
 		return 0;
-	rc = store_begin(r->store, &db);
-	if (rc < 0)
-		return rc;
-	rc = seen_put(db, item, r->round + 1);
-	if (rc == 0 && r->held)
-		rc = seen_set_flags(db, item->id, SEEN_HELD);
-	rc = store_end(r->store, rc);
+	rc = note_seen(r, item, r->held);
 	return rc < 0 ? rc : -EAGAIN;
 }
 

@@ -191,3 +191,29 @@ def test_replaced_while_it_is_fetched(signed_in, mnt, graphd, gone):
     assert "conflict" in ours
     assert trees.digest(graphd.read(ours)) == trees.digest(base)
     assert trees.digest((mnt / ours).read_bytes()) == trees.digest(base)
+
+
+@pytest.mark.fault(64)
+@pytest.mark.configs("personal", "work-vault")
+def test_folder_that_went_is_renamed_before_that_is_known(signed_in, mnt,
+                                                          graphd):
+    """The refused rename is the first to tell: somebody here wants what is in
+    the folder, and in one that was moved out of it."""
+    (mnt / "d/sub").mkdir(parents=True)
+    (mnt / "d/x").write_bytes(b"content x")
+    (mnt / "d/sub/y").write_bytes(b"content y")
+    signed_in.flush()
+    rule = graphd.fault({"class": "delta"}, times=0, status=503)
+    graphd.wait_fault(rule)
+    graphd.delete("d")
+    os.rename(mnt / "d/sub", mnt / "moved")
+    os.rename(mnt / "d", mnt / "e")
+    wanted = {"e": None, "e/x": b"content x",
+              "moved": None, "moved/y": b"content y"}
+    signed_in.wait_status(lambda s: not s["pending_changes"], what="all sent")
+    graphd.clear_faults()
+    signed_in.flush()
+    found = {str(p.relative_to(mnt.path)): None if p.is_dir() else
+             p.read_bytes() for p in mnt.path.rglob("*")}
+    assert found == wanted
+    assert sorted(graphd.all_contents()) == [b"content x", b"content y"]
