@@ -12,7 +12,6 @@
 #include "fs/session.h"
 #include "net/buf.h"
 #include "net/download.h"
-#include "net/error_text.h"
 #include "net/quickxor.h"
 
 /* What the codec's reader wants to see first, then chunk after chunk in one

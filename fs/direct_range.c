@@ -9,6 +9,7 @@
 #include "net/buf.h"
 #include "net/clock.h"
 #include "net/download.h"
+#include "net/error_text.h"
 
 /* The network thread fills a queue, the caller's empties it: a slow disk or
  * pipe holds up nobody else. */
@@ -151,7 +152,7 @@ void direct_say_transfer(struct direct *d, const struct direct_file *f, int rc)
 		           name);
 		break;
 	default:
-		direct_say(d, "\"%s\": %s", name, strerror(-rc));
+		direct_say(d, "\"%s\": %s", name, error_text(rc));
 	}
 }
 
