@@ -177,6 +177,14 @@ int cfile_drop_sums(struct db *db, uint64_t cid)
 	              DB_ARGS(DB_INT(cid)));
 }
 
+int cfile_doubt_fetched(struct db *db)
+{
+	return db_run(db,
+	              "UPDATE cfile INDEXED BY cfile_evict SET flags=flags|64"
+	              " WHERE flags & 1 AND NOT flags & 68",
+	              DB_NONE);
+}
+
 int cfile_set_partial(struct db *db, uint64_t cid, uint64_t idx,
                       const void *extents, size_t len)
 {

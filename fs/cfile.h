@@ -28,6 +28,9 @@ enum cfile_flag {
 	CFILE_GONE = 1 << 4,   /* evicted: only the file is still there */
 	CFILE_FAILED = 1 << 5, /* the disk refused a flush: these bytes are
 	                        * never called safe */
+	CFILE_DOUBT = 1 << 6,  /* the machine died since this came from the
+	                        * base: a chunk whose checksum doesn't hold is
+	                        * not here */
 };
 
 struct cfile {
@@ -75,6 +78,17 @@ int cfile_set_group(struct db *db, uint64_t cid, uint64_t grp,
                     const uint64_t *sums, size_t nsums);
 int cfile_drop_groups(struct db *db, uint64_t cid, uint64_t from_grp);
 int cfile_drop_sums(struct db *db, uint64_t cid);
+
+/* After the machine died: sets CFILE_DOUBT of all clean content, but of that
+ * which was made here: it was flushed before it was sent. */
+int cfile_doubt_fetched(struct db *db);
+
+/* A chunk of it that is damaged, or a file that is missing, comes from the
+ * base again: all that is here is the base's. */
+static inline bool cfile_is_base(const struct cfile *f)
+{
+	return f->flags & (CFILE_CLEAN | CFILE_DOUBT);
+}
 
 /* Written extents of chunks that are otherwise absent, as fs/extents.h packs
  * them. len 0 removes the row. */

@@ -24,11 +24,6 @@ struct pass {
 	uint64_t present[GROUP_CHUNKS / 64], sums[GROUP_CHUNKS];
 };
 
-static bool is_clean(const struct cfile *f)
-{
-	return f->flags & CFILE_CLEAN;
-}
-
 /* ---- the file is not there ----------------------------------------------- */
 
 /* Nothing of it is here: as after its eviction. */
@@ -54,20 +49,20 @@ static int deal_with_missing(struct pass *p, const struct cfile *f,
 {
 	struct check_finding found = {
 		.level = CHECK_DAMAGE,
-		.kind = is_clean(f) ? "content" : "lost",
-		.advice = is_clean(f)
+		.kind = cfile_is_base(f) ? "content" : "lost",
+		.advice = cfile_is_base(f)
 		                  ? "it is fetched again when it is read"
 		                  : "look in quarantine/, or for another "
 		                    "copy, and write it again; else remove it",
-		.repaired = is_clean(f) && p->c->opt->repair,
+		.repaired = cfile_is_base(f) && p->c->opt->repair,
 	};
 	char path[PATH_MAX];
 
 	check_path(p->c, f->ino, path);
 	found.path = path;
 	check_found(p->c, &found,
-	            is_clean(f) ? "its local copy %s"
-	                        : "it was never sent, and its content %s",
+	            cfile_is_base(f) ? "its local copy %s"
+	                             : "it was never sent, and its content %s",
 	            what);
 	return found.repaired ? forget_clean(p->c, f) : 0;
 }
@@ -130,13 +125,13 @@ static int deal_with_bad(struct pass *p, struct cfile *f, uint64_t idx,
 {
 	struct check_finding found = {
 		.level = CHECK_DAMAGE,
-		.kind = is_clean(f) ? "content" : "damaged",
-		.advice = is_clean(f)
+		.kind = cfile_is_base(f) ? "content" : "damaged",
+		.advice = cfile_is_base(f)
 		                  ? "that part is fetched again when it is "
 		                    "read"
 		                  : "it can't be read there; save the rest, "
 		                    "write it again",
-		.repaired = is_clean(f) && p->c->opt->repair,
+		.repaired = cfile_is_base(f) && p->c->opt->repair,
 	};
 	char path[PATH_MAX];
 
@@ -144,11 +139,12 @@ static int deal_with_bad(struct pass *p, struct cfile *f, uint64_t idx,
 		check_path(p->c, f->ino, path);
 		found.path = path;
 		check_found(p->c, &found,
-		            is_clean(f) ? "its local copy is damaged at byte "
-		                          "%" PRIu64
-		                        : "it was not sent yet, and is damaged "
-		                          "at byte %" PRIu64
-		                          " (file content/%02x/%016" PRIx64 ")",
+		            cfile_is_base(f)
+		                    ? "its local copy is damaged at byte "
+		                      "%" PRIu64
+		                    : "it was not sent yet, and is damaged "
+		                      "at byte %" PRIu64
+		                      " (file content/%02x/%016" PRIx64 ")",
 		            idx * CHUNK_SIZE, (unsigned)(f->cid & 0xff),
 		            f->cid);
 	}
@@ -195,7 +191,7 @@ static bool has_bytes(struct check *c, const struct cfile *f)
 
 	if (f->flags & CFILE_WHOLE)
 		return f->size > 0;
-	if (!is_clean(f) || f->blocks)
+	if (!cfile_is_base(f) || f->blocks)
 		return true;
 	db_query_int(c->db, "SELECT count(*) FROM chunk WHERE cid=?",
 	             DB_ARGS(DB_INT(f->cid)), 0, &groups);

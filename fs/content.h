@@ -208,7 +208,8 @@ uint64_t content_snapshot_cost(struct content *c);
 /* The attempt is over: what was set aside goes. */
 void content_snapshot_end(struct content *c);
 
-/* Checksums of all chunks of a settled content, malloc'ed. */
+/* Checksums of all chunks of a settled content, malloc'ed. -EAGAIN: not all of
+ * it is here, perhaps found just now. */
 int content_get_sums(struct content *c, uint64_t **out_sums, size_t *out_n);
 
 /* ---- disposal ---------------------------------------------------------- */
@@ -236,8 +237,9 @@ int content_keep_aside(struct contents *cs, uint64_t cid, const char *dir,
  * anything is live. `rebooted`: of store_open(). Without a reboot the bytes
  * are as they were: sizes come from the files, checksums are dropped. After
  * one, what was never durable falls back to `prev`, or to the server's
- * version, or its node goes; the file goes to quarantine. Rows that stay are
- * still SOFT: settle them (cfile_each_soft()). */
+ * version, or its node goes; the file goes to quarantine; what had come from
+ * the server is here as far as its checksums hold (CFILE_DOUBT). Rows that stay
+ * are still SOFT: settle them (cfile_each_soft()). */
 struct content_recovery {
 	unsigned resized, reverted, quarantined;
 	unsigned lost; /* bytes that are on no disk: logged, kept as they are,

@@ -92,7 +92,7 @@ static int explain_missing_locked(struct content *c)
 {
 	if (c->made_here || (c->map.whole && !c->row.size))
 		return -ENOENT; /* nothing was ever written */
-	if (c->row.flags & CFILE_CLEAN) {
+	if (cfile_is_base(&c->row)) {
 		if (c->row.flags & CFILE_WHOLE || c->row.blocks) {
 			log_warn("content cid=%" PRIx64
 			         " file missing action=fetch_again",

@@ -8,6 +8,10 @@
  *    The file and what arrived in it are on the disk before that commit.
  *  - A map that says "this chunk, or extent, is here" about bytes that can't
  *    be fetched again is committed only after the bytes are on the disk.
+ *  - The map of what can be fetched again may be ahead of the bytes. After the
+ *    machine died that is in doubt (CFILE_DOUBT) until all of it was compared
+ *    with its checksums: chunk by chunk as it is read, and before anything
+ *    that would make the rest count as ours, by one who edits or sends it.
  *  - A flush that failed once is never called done (CFILE_FAILED).
  *  - A file is removed only after the commit that made it useless is on the
  *    disk (contents_tidy()). */
@@ -134,6 +138,12 @@ ssize_t content_pread_full(int fd, void *buf, size_t len, uint64_t off);
  * an error are told the same way. */
 size_t content_pwrite_full(int fd, const void *buf, size_t len, uint64_t off,
                            int *out_rc);
+
+/* ---- content_read.c ---------------------------------------------------- */
+
+/* Reads what is in doubt (CFILE_DOUBT), all of it: what is damaged is absent
+ * from now on, the rest is on the disk. Before bytes change, or go away. */
+int content_end_doubt_locked(struct content *c);
 
 /* ---- content_settle.c -------------------------------------------------- */
 

@@ -7,7 +7,7 @@
 #include "fs/lock.h"
 #include "net/log.h"
 
-/* The file lost a chunk that the server has. Whole content becomes one with a
+/* The file lost a chunk that the base has. Whole content becomes one with a
  * base: a clean one has all of its bytes there. */
 static int lose_chunk_locked(struct content *c, uint64_t idx)
 {
@@ -44,12 +44,36 @@ static int verify_chunk_locked(struct content *c, uint64_t idx)
 		chunkmap_set_verified(&c->map, idx);
 		return 0;
 	}
-	if (c->row.flags & CFILE_CLEAN)
+	if (cfile_is_base(&c->row))
 		return lose_chunk_locked(c, idx);
 	log_error("content cid=%" PRIx64 " ino=%" PRIu64 " chunk=%" PRIu64
 	          " damaged, not on the server kept=yes",
 	          c->cid, c->ino, idx);
 	return -EIO;
+}
+
+int content_end_doubt_locked(struct content *c)
+{
+	uint64_t n = (c->row.size + CHUNK_SIZE - 1) / CHUNK_SIZE;
+	int rc;
+
+	if (!(c->row.flags & CFILE_DOUBT))
+		return 0;
+	rc = content_need_fd_locked(c, false);
+	if (rc == -ENOENT)
+		rc = 0; /* and the map says so by now */
+	for (uint64_t idx = 0; idx < n && rc >= 0; idx++) {
+		rc = chunkmap_present(&c->map, idx);
+		if (rc == 1)
+			rc = verify_chunk_locked(c, idx);
+		if (rc == -EAGAIN)
+			rc = 0;
+	}
+	if (rc < 0)
+		return rc;
+	c->row.flags &= ~(uint32_t)CFILE_DOUBT;
+	c->unsaved = true;
+	return 0;
 }
 
 static int read_locked(struct content *c, uint64_t off, size_t len,

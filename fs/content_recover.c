@@ -186,7 +186,9 @@ static int find_free_gen(struct recovery *r, const struct cfile *f,
 }
 
 /* Gives the node back what it had. Under a new number if that was another
- * node's (rename over it), whatever the server has of this one. */
+ * node's (rename over it), whatever the server has of this one. What was clean
+ * and is not any more stays in doubt, if it had come from the server: nobody
+ * had flushed it. */
 static int give_back(struct recovery *r, struct node *n, struct cfile *prev,
                      uint64_t free_gen)
 {
@@ -370,6 +372,8 @@ static int decide(struct recovery *r)
 
 	if (rc == 0)
 		rc = leave_out_unneeded(r);
+	if (rc == 0 && r->rebooted)
+		rc = cfile_doubt_fetched(r->db);
 	if (rc == 0 && r->rebooted)
 		rc = revert(r);
 	if (rc == 0 && r->rebooted)

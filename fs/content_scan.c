@@ -127,7 +127,7 @@ static bool has_lost_file(struct contents *cs, const struct cfile *f)
 	char name[CONTENT_NAME_SIZE];
 	struct stat st;
 
-	if (f->flags & CFILE_CLEAN || (f->flags & CFILE_WHOLE && !f->size))
+	if (cfile_is_base(f) || (f->flags & CFILE_WHOLE && !f->size))
 		return false;
 	content_file_name(f->cid, "", name);
 	if (fstatat(cs->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)

@@ -39,6 +39,11 @@ static int take_base_locked(struct content *c)
 		rc = -EINVAL;
 	if (rc < 0)
 		return rc;
+	/* Only what is on the disk is taken for whole at the next start. */
+	if (c->row.flags & CFILE_DOUBT) {
+		c->row.base_len = c->row.size;
+		return chunkmap_set_parts(&c->map, c->row.size);
+	}
 	chunkmap_set_whole(&c->map);
 	c->map.base_len = c->row.base_len = c->row.size;
 	c->row.flags |= CFILE_WHOLE;
@@ -266,9 +271,14 @@ int content_get_sums(struct content *c, uint64_t **out_sums, size_t *out_n)
 	int rc = 0;
 
 	lock_take(&c->lock, LOCK_CONTENT);
+	rc = content_end_doubt_locked(c);
+	if (rc == 0)
+		rc = chunkmap_is_whole(&c->map, c->row.size);
+	if (rc >= 0)
+		rc = rc ? 0 : -EAGAIN;
 	n = (size_t)((c->row.size + CHUNK_SIZE - 1) / CHUNK_SIZE);
 	sums = malloc((n ? n : 1) * sizeof(*sums));
-	if (!sums)
+	if (!sums && rc == 0)
 		rc = -ENOMEM;
 	for (size_t i = 0; i < n && rc == 0; i++)
 		rc = chunkmap_get_sum(&c->map, i, &sums[i]);

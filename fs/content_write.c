@@ -38,7 +38,8 @@ static int open_generation_locked(struct content *c)
 
 	if (rc < 0 || (soft && !bump))
 		return rc;
-	if (!soft)
+	rc = content_end_doubt_locked(c);
+	if (rc == 0 && !soft)
 		rc = content_sync_locked(c);
 	if (rc == 0)
 		rc = content_transact_locked(c, edit_open_gen, &bump);

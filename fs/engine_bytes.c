@@ -138,6 +138,21 @@ static int read_target(struct job *j, uint8_t **out_plain, size_t *out_len)
 	return rc;
 }
 
+/* What was written anew takes the place of the version there, which may be all
+ * that is left of what was there before: of that and this, one is on the disk
+ * first. */
+static int settle_replacing(struct content *c)
+{
+	struct cfile row;
+	int rc;
+
+	content_get_row(c, &row);
+	if (!(row.flags & CFILE_FRESH) || !row.prev)
+		return 0;
+	rc = content_settle(c);
+	return rc < 0 ? rc : 0;
+}
+
 void engine_prepare_small(void *arg)
 {
 	struct job *j = arg;
@@ -148,6 +163,8 @@ void engine_prepare_small(void *arg)
 	if (j->attempt->cid) {
 		rc = content_get(j->e->opt.contents, j->attempt->cid, false,
 		                 &j->content);
+		if (rc == 0)
+			rc = settle_replacing(j->content);
 		if (rc == 0)
 			rc = read_small(j, &plain, &len);
 	} else {

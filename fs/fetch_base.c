@@ -27,6 +27,17 @@
 
 /* ---- opening ------------------------------------------------------------- */
 
+/* What the node's item is by now has not the base's bytes: an upload that began
+ * before the machine died had arrived. */
+static bool is_other_version(const struct stream *s, const struct node *n)
+{
+	if (s->base.flags & CFILE_CLEAN)
+		return false;
+	return n->s_size != s->base.base_size ||
+	       (n->flags & NODE_HASHED && s->base.base_hashed &&
+	        memcmp(n->s_hash, s->base.base_hash, NODE_HASH_SIZE) != 0);
+}
+
 static int current_etag(struct stream *s, char out[NODE_ETAG_MAX + 1])
 {
 	struct node *n = malloc(sizeof(*n));
@@ -38,7 +49,8 @@ static int current_etag(struct stream *s, char out[NODE_ETAG_MAX + 1])
 		store_reader_done(s->fetch->opt.store, db);
 	}
 	if (rc == 0 &&
-	    (n->cid != s->base.cid || strcmp(n->s_id, s->base.base_id) != 0))
+	    (n->cid != s->base.cid || strcmp(n->s_id, s->base.base_id) != 0 ||
+	     is_other_version(s, n)))
 		rc = -ESTALE;
 	if (rc == 0)
 		memcpy(out, n->s_etag, NODE_ETAG_MAX + 1);
