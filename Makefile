@@ -306,7 +306,7 @@ $(B)/man/%: contrib/man/%.in contrib/man/make-page $(B)/nmbackupfs
 
 # ---- install -----------------------------------------------------------
 
-docs := README.md CHANGELOG.md LICENSE $(wildcard contrib/systemd/*.example)
+docs := README.md GUIDE.md CHANGELOG.md LICENSE $(wildcard contrib/systemd/*.example)
 recipes := $(wildcard contrib/recipes/*)
 units := $(wildcard contrib/systemd/*.service contrib/systemd/*.timer)
 scripts := contrib/keystore-pass contrib/unseal-names.py \
