@@ -15,6 +15,7 @@
 #include "fs/cmd_watch.h"
 #include "fs/config.h"
 #include "fs/control_status.h"
+#include "fs/drill.h"
 #include "fs/exit.h"
 #include "fs/paths.h"
 #include "fs/running.h"
@@ -180,6 +181,32 @@ static void print_sync(const cJSON *o)
 		row("last sync", "%s (%" PRId64 " min ago)", when, s / 60);
 }
 
+/* "2026-11-24T10:00:00Z: 10 files, 1.2 MB restored, each as it was sent". */
+static void print_drill(const cJSON *drill)
+{
+	int64_t failed = json_i64(drill, "failed", 0);
+	const char *outcome = json_str(drill, "outcome");
+	const char *passed = json_str(drill, "last_passed");
+	char size[CMD_SIZE_TEXT], end[64] = "each as it was sent";
+
+	if (!outcome) {
+		row("last drill", "never; `nmbackupfs drill` tries whether "
+		                  "files come back");
+		return;
+	}
+	size_of(drill, "bytes", size);
+	if (failed)
+		snprintf(end, sizeof(end), "%" PRId64 " NOT as they were sent",
+		         failed);
+	else if (!strcmp(outcome, "incomplete"))
+		snprintf(end, sizeof(end), "then it was broken off");
+	row("last drill", "%s: %" PRId64 " files, %s restored, %s",
+	    text_of(drill, "time"), json_i64(drill, "files", 0), size, end);
+	if (strcmp(outcome, "passed") != 0)
+		row("", "the last one that passed: %s",
+		    passed ? passed : "none yet");
+}
+
 static void print_all(const struct running *r, const cJSON *o)
 {
 	char a[CMD_SIZE_TEXT], b[CMD_SIZE_TEXT];
@@ -207,6 +234,7 @@ static void print_all(const struct running *r, const cJSON *o)
 	    json_i64(o, "cache_size", 0) > 0 ? b : "no limit");
 	print_quota(o);
 	print_sync(o);
+	print_drill(json_obj(o, "last_drill"));
 	if (text_of(o, "last_error")[0])
 		row("last error", "%s", text_of(o, "last_error"));
 }
@@ -249,8 +277,12 @@ static void print_not_running(const struct config *cfg, bool json,
 		held = control_held_at(dir);
 	if (held)
 		cJSON_AddItemToObject(o, "held", held);
+	if (paths_state_dir(cfg, dir, sizeof(dir)) == 0)
+		cJSON_AddItemToObject(o, "last_drill", drill_json(dir));
 	if (!json) {
 		print_held(o);
+		if (json_obj(o, "last_drill"))
+			print_drill(json_obj(o, "last_drill"));
 		cJSON_Delete(o);
 		return;
 	}

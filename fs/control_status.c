@@ -13,6 +13,7 @@
 #include "fs/cfile.h"
 #include "fs/config.h"
 #include "fs/db.h"
+#include "fs/drill.h"
 #include "fs/engine.h"
 #include "fs/held.h"
 #include "fs/nmb.h"
@@ -332,6 +333,7 @@ cJSON *control_status(struct nmb *nmb, unsigned waiting)
 	add_last_error(nmb, o, &s);
 	control_add_time(o, "last_sync", s.last_sync_ns);
 	cJSON_AddBoolToObject(o, "listed", s.listed);
+	cJSON_AddItemToObject(o, "last_drill", drill_json(nmb->state_dir));
 	control_add_text(o, "mountpoint", nmb->mountpoint);
 	cJSON_AddStringToObject(o, "profile",
 	                        config_text(nmb->config, CONFIG_PROFILE));

@@ -43,6 +43,8 @@ static const struct command {
 	  "what proves that files are there" },
 	{ "verify", cmd_verify, "[--sample N | --deep]",
 	  "compare the server with what it confirmed" },
+	{ "drill", cmd_drill, "[N] [--json]",
+	  "try whether restoring works" },
 	{ "put", cmd_put, "FILE... [--as NAME]", "upload, print the ids" },
 	{ "get", cmd_get, "ID|PATH [-o FILE]", "download one file" },
 	{ "versions", cmd_versions, "PATH [--json]",
