@@ -2,6 +2,8 @@
 
 static volatile sig_atomic_t seen;
 
+static int depth; /* catches without their release */
+
 static const int signals[3] = { SIGINT, SIGTERM, SIGHUP };
 
 static void on_signal(int signo)
@@ -15,7 +17,8 @@ void interrupt_catch(struct interrupt *i)
 {
 	struct sigaction sa = { .sa_handler = on_signal };
 
-	seen = 0;
+	if (!depth++)
+		seen = 0;
 	for (int k = 0; k < 3; k++) {
 		sigaction(signals[k], NULL, &i->old[k]);
 		if (i->old[k].sa_handler != SIG_IGN)
@@ -25,6 +28,7 @@ void interrupt_catch(struct interrupt *i)
 
 void interrupt_release(const struct interrupt *i)
 {
+	depth--;
 	for (int k = 0; k < 3; k++)
 		sigaction(signals[k], &i->old[k], NULL);
 }

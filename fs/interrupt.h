@@ -13,7 +13,7 @@ struct interrupt {
 };
 
 /* From here on signals only set the flag; interrupt_release() puts the
- * handlers back. */
+ * handlers back. Within each other: the flag stays until the outermost. */
 void interrupt_catch(struct interrupt *i);
 void interrupt_release(const struct interrupt *i);
 bool interrupt_seen(void);
