@@ -144,8 +144,12 @@ class Work:
             self.check()  # the server was told of a rename, and says so now
 
     def look(self):
+        """News in between put what was here aside, under a name that was not
+        there yet when the names were read: then once more."""
         with contextlib.suppress(FileNotFoundError):
-            return [promises.look(str(self.root))]
+            found = promises.look(str(self.root))
+            if set(os.listdir(self.root)) == set(found):
+                return [found]
         return None
 
     def check(self):
