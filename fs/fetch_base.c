@@ -31,8 +31,6 @@
  * before the machine died had arrived. */
 static bool is_other_version(const struct stream *s, const struct node *n)
 {
-	if (s->base.flags & CFILE_CLEAN)
-		return false;
 	return n->s_size != s->base.base_size ||
 	       (n->flags & NODE_HASHED && s->base.base_hashed &&
 	        memcmp(n->s_hash, s->base.base_hash, NODE_HASH_SIZE) != 0);

@@ -1,4 +1,4 @@
-#include "fs/outcome.h"
+#include "fs/outcome_internal.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -91,7 +91,8 @@ int outcome_forget(const struct outcome *o, uint64_t ino)
 	return end(&x, rc);
 }
 
-static uint64_t folder_of(struct db *db, const struct item *it, uint64_t parent)
+uint64_t outcome_folder_of(struct db *db, const struct item *it,
+                           uint64_t parent)
 {
 	struct node *p = malloc(sizeof(*p));
 
@@ -101,12 +102,9 @@ static uint64_t folder_of(struct db *db, const struct item *it, uint64_t parent)
 	return parent;
 }
 
-/* In the transaction, after the row: what the service confirmed of it, kept
- * for ever under the item's id. Feeds lag, and what they bring later is known
- * as ours by it. `a`: verified, if it is about content. */
-static int note_in_ledger(struct db *db, enum ledger_what what,
-                          const struct node *n, const struct item *it,
-                          const struct attempt *a)
+int outcome_note_ledger(struct db *db, enum ledger_what what,
+                        const struct node *n, const struct item *it,
+                        const struct attempt *a)
 {
 	struct ledger_entry *e = calloc(1, sizeof(*e));
 	int rc;
@@ -141,11 +139,8 @@ static int note_in_ledger(struct db *db, enum ledger_what what,
 	return rc;
 }
 
-/* The service may have given another name than the one sent (trailing dots
- * stripped): then that is how the item is called, and ours how it is shown;
- * unless ours is another one by now, which is sent next. */
-static void note_alias(const struct outcome *o, struct db *db, struct node *n,
-                       const char *sent)
+void outcome_note_alias(const struct outcome *o, struct db *db, struct node *n,
+                        const char *sent)
 {
 	char want[NODE_REMOTE_MAX + 1];
 	const char *why;
@@ -169,156 +164,18 @@ int outcome_made(const struct outcome *o, uint64_t ino, uint64_t parent,
 
 	if (rc < 0)
 		return rc;
-	remote_set_synced(&o->gather, x.n, it, folder_of(x.db, it, parent));
+	remote_set_synced(&o->gather, x.n, it,
+	                  outcome_folder_of(x.db, it, parent));
 	x.n->flags |= NODE_DIRTY;
 	if (it->children) /* somebody was quick */
 		x.n->flags |= NODE_UNLISTED;
 	rc = node_update(x.db, x.n);
 	if (rc == 0)
-		rc = note_in_ledger(x.db, LEDGER_CREATED, x.n, it, NULL);
+		rc = outcome_note_ledger(x.db, LEDGER_CREATED, x.n, it, NULL);
 	if (rc == 0)
 		rc = errand_delete(x.db, ino);
 	told_note(o->told, it->id);
 	return end(&x, rc);
-}
-
-/* ---- content ------------------------------------------------------------- */
-
-struct sent {
-	const struct outcome *o;
-	const struct attempt *a;
-	const struct item *it;
-	bool verified;
-};
-
-/* The item changed hands while its content was on the way: who holds it now
- * has nothing of its own there yet, so what is there is what was sent. */
-static int note_heir(const struct sent *s, struct db *db, struct node *heir,
-                     struct item *it)
-{
-	if (s->a->op != ATTEMPT_REPLACE || heir->s_gen)
-		return 0; /* the feed tells of it */
-	memcpy(it->name, heir->s_name, sizeof(it->name));
-	remote_set_synced(&s->o->gather, heir, it, heir->s_parent);
-	heir->flags |= NODE_DIRTY;
-	return node_update(db, heir);
-}
-
-static int note_sender(const struct sent *s, struct db *db, struct node *n,
-                       struct item *it)
-{
-	const struct attempt *a = s->a;
-	bool create = a->op == ATTEMPT_CREATE;
-	int rc;
-
-	/* Where an item lies that already was there, and what it is called, is
-	 * for the merger to follow. */
-	if (!create)
-		memcpy(it->name, n->s_name, sizeof(it->name));
-	remote_set_synced(&s->o->gather, n, it,
-	                  create ? folder_of(db, it, a->parent) : n->s_parent);
-	n->s_gen = a->gen;
-	n->s_len = a->plain_size;
-	n->flags &= ~(uint32_t)NODE_APPROVED; /* what comes next is not */
-	if (!n->cid && node_is_file(n)) {
-		/* Nothing is here: what is there is what it has. */
-		n->gen = n->s_gen;
-		n->size = n->s_len;
-	}
-	n->flags |= NODE_DIRTY;
-	if (create)
-		note_alias(s->o, db, n, a->name);
-	rc = node_update(db, n);
-	return rc < 0 ? rc
-	              : note_in_ledger(db,
-	                               create ? LEDGER_CREATED : LEDGER_CONTENT,
-	                               n, it, s->verified ? a : NULL);
-}
-
-static int note_in_nodes(const struct sent *s, struct db *db)
-{
-	struct node *n = malloc(sizeof(*n));
-	struct item *it = malloc(sizeof(*it));
-	int rc = n && it ? 0 : -ENOMEM;
-
-	if (rc == 0) {
-		*it = *s->it;
-		rc = node_get_by_id(db, it->id, n);
-	}
-	if (rc == 0 && n->ino != s->a->ino) {
-		rc = note_heir(s, db, n, it);
-	} else if (rc == 0 || rc == -ENOENT) {
-		rc = node_get(db, s->a->ino, n);
-		if (rc == 0)
-			rc = note_sender(s, db, n, it);
-		else if (rc == -ENOENT)
-			rc = 0; /* forgotten; the feed will tell of it */
-	}
-	free(it);
-	free(n);
-	return rc;
-}
-
-static int note_sent(const struct sent *s, struct db *db, struct cfile *row)
-{
-	const struct attempt *a = s->a;
-	int rc = note_in_nodes(s, db);
-
-	if (row && row->gen == a->gen) {
-		if (s->verified && !(row->flags & CFILE_SOFT))
-			row->flags |= CFILE_CLEAN;
-		memcpy(row->base_id, s->it->id, sizeof(row->base_id));
-		memcpy(row->base_etag, s->it->etag, sizeof(row->base_etag));
-		row->base_size = s->it->size;
-		row->base_hashed = s->it->has_hash;
-		memcpy(row->base_hash, s->it->hash, sizeof(row->base_hash));
-	}
-	if (rc == 0)
-		rc = bond_put(db, s->it->id, &a->seed.bond);
-	return rc < 0 ? rc : attempt_delete(db, a->aid);
-}
-
-static int edit_sent(void *arg, struct db *db, struct cfile *row)
-{
-	return note_sent(arg, db, row);
-}
-
-int outcome_sent(const struct outcome *o, const struct attempt *a,
-                 const struct item *it, bool verified)
-{
-	struct sent s = { o, a, it, verified };
-	struct content *c;
-	struct db *db;
-	int rc = a->cid ? content_get(o->contents, a->cid, false, &c) : -ENOENT;
-
-	told_note(o->told, it->id);
-	if (rc == 0) {
-		/* Only settled content may be called clean; the syncer has
-		 * mostly done that by now. */
-		if (verified && content_is_soft(c) && content_gen(c) == a->gen)
-			content_settle(c);
-		rc = content_transact(c, edit_sent, &s);
-		content_put(c);
-		return rc;
-	}
-	if (rc != -ENOENT)
-		return rc;
-	rc = store_begin(o->store, &db);
-	if (rc < 0)
-		return rc;
-	rc = note_sent(&s, db, NULL);
-	return store_end(o->store, rc);
-}
-
-int outcome_not_sent(const struct outcome *o, uint64_t aid)
-{
-	struct db *db;
-	int rc = store_begin(o->store, &db);
-
-	if (rc < 0)
-		return rc;
-	rc = attempt_delete(db, aid);
-	return store_end(o->store, rc);
 }
 
 /* ---- places -------------------------------------------------------------- */
@@ -341,14 +198,14 @@ int outcome_moved(const struct outcome *o, uint64_t ino, uint64_t parent,
 		struct node before = *x.n;
 
 		remote_set_synced(&o->gather, x.n, it,
-		                  folder_of(x.db, it, parent));
+		                  outcome_folder_of(x.db, it, parent));
 		x.n->s_size = before.s_size;
 		x.n->s_len = before.s_len;
 		memcpy(x.n->s_hash, before.s_hash, sizeof(before.s_hash));
 		x.n->s_etag[0] = '\0';
 	} else {
 		remote_set_synced(&o->gather, x.n, it,
-		                  folder_of(x.db, it, parent));
+		                  outcome_folder_of(x.db, it, parent));
 	}
 	x.n->s_gen = s_gen;
 	x.n->flags |= NODE_DIRTY;
@@ -357,10 +214,10 @@ int outcome_moved(const struct outcome *o, uint64_t ino, uint64_t parent,
 	else
 		x.n->flags &= ~(uint32_t)NODE_ASIDE;
 	if (!aside)
-		note_alias(o, x.db, x.n, sent);
+		outcome_note_alias(o, x.db, x.n, sent);
 	rc = node_update(x.db, x.n);
 	if (rc == 0)
-		rc = note_in_ledger(x.db, LEDGER_MOVED, x.n, it, NULL);
+		rc = outcome_note_ledger(x.db, LEDGER_MOVED, x.n, it, NULL);
 	if (rc == 0)
 		rc = errand_delete(x.db, ino);
 	told_note(o->told, it->id);
