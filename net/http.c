@@ -93,6 +93,22 @@ void http_set_limits(struct http *h, uint64_t up_bytes_per_s,
 	pthread_mutex_unlock(&h->lock);
 }
 
+void http_set_rest(struct http *h, bool rest)
+{
+	pthread_mutex_lock(&h->lock);
+	h->want_rest = rest;
+	http_wake_locked(h);
+	pthread_mutex_unlock(&h->lock);
+}
+
+void http_hold_uploads(struct http *h, bool hold)
+{
+	pthread_mutex_lock(&h->lock);
+	h->want_hold = hold;
+	http_wake_locked(h);
+	pthread_mutex_unlock(&h->lock);
+}
+
 void http_drop_connections(struct http *h)
 {
 	pthread_mutex_lock(&h->lock);
@@ -265,6 +281,19 @@ static void suspect_all(struct http *h)
 	h->check_ms = h->now_ms;
 }
 
+/* With the sockets of what ends (finish()). */
+static void cut_all(struct http *h)
+{
+	struct http_request *r;
+
+	while ((r = TAILQ_FIRST(&h->running))) {
+		snprintf(r->curl_error, sizeof(r->curl_error),
+		         "cut before the machine sleeps");
+		finish(r, -ENETRESET);
+	}
+	http_sock_drop_idle(h);
+}
+
 /* Asleep for longer than a few seconds: servers and routers have forgotten us.
  * CLOCK_BOOTTIME goes on meanwhile, CLOCK_MONOTONIC doesn't. */
 static bool has_slept(struct http *h)
@@ -282,10 +311,12 @@ static bool read_mail(struct http *h)
 {
 	struct http_request *r;
 	unsigned signals;
-	bool drop, stop;
+	bool drop, stop, rest;
 
 	pthread_mutex_lock(&h->lock);
 	h->has_mail = false;
+	rest = h->want_rest;
+	h->hold_uploads = h->want_hold;
 	stop = h->stopping;
 	drop = h->drop;
 	h->drop = false;
@@ -304,6 +335,9 @@ static bool read_mail(struct http *h)
 		else if (r->place == HTTP_AT_RUNNING)
 			release(r, HTTP_HOLD_USER);
 	}
+	if (rest && !h->rest)
+		cut_all(h);
+	h->rest = rest;
 	if (drop || has_slept(h))
 		suspect_all(h);
 	return stop;
@@ -367,6 +401,7 @@ static void release_limited(struct http *h)
 		    http_bucket_due_ms(&h->down, h->now_ms) <= h->now_ms)
 			holds |= HTTP_HOLD_RECV_LIMIT;
 		if ((r->holds & HTTP_HOLD_SEND_LIMIT) &&
+		    !http_request_held(r) &&
 		    http_bucket_due_ms(&h->up, h->now_ms) <= h->now_ms)
 			holds |= HTTP_HOLD_SEND_LIMIT;
 		if (!holds)
@@ -384,7 +419,9 @@ static int64_t limits_due_ms(struct http *h)
 	int64_t due_ms = HTTP_NEVER, up_ms, down_ms;
 
 	TAILQ_FOREACH (r, &h->running, link)
-		holds |= r->holds;
+		holds |= http_request_held(r)
+		                 ? r->holds & ~(unsigned)HTTP_HOLD_SEND_LIMIT
+		                 : r->holds;
 	down_ms = http_bucket_due_ms(&h->down, h->now_ms);
 	up_ms = http_bucket_due_ms(&h->up, h->now_ms);
 	if (holds & HTTP_HOLD_RECV_LIMIT)

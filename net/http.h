@@ -65,6 +65,14 @@ void http_set_limits(struct http *h, uint64_t up_bytes_per_s,
  * itself when the machine has slept. */
 void http_drop_connections(struct http *h);
 
+/* The machine is about to sleep: what runs ends with -ENETRESET now, all
+ * connections are closed, and nothing starts until the rest is over. */
+void http_set_rest(struct http *h, bool rest);
+
+/* Uploads stand still where they are (HTTP_PRIO_BULK with a body), and new ones
+ * wait; all else goes on. */
+void http_hold_uploads(struct http *h, bool hold);
+
 /* Of the requests to one host that wait for a connection, the lowest class
  * starts first, and within a class the oldest; bulk never has the last quarter
  * of the connections. */

@@ -143,11 +143,13 @@ struct http {
 	bool has_mail; /* the thread will look into the mailbox */
 	bool drop;     /* http_drop_connections() */
 	bool new_limits;
+	bool want_rest, want_hold; /* http_set_rest(), http_hold_uploads() */
 	uint64_t want_up, want_down;
 	struct http_requests incoming, signals;
 	struct http_timers timers; /* soonest first */
 
 	/* Network thread only. */
+	bool rest, hold_uploads;
 	bool http2;
 	unsigned http2_errors;
 	int64_t now_ms;
@@ -199,6 +201,9 @@ CURLcode http_io_release(struct http_request *r, unsigned holds);
  * ran. */
 int http_queue_add(struct http *h, struct http_request *r);
 struct http_request *http_queue_next(struct http *h);
+
+/* Does it stand still for http_hold_uploads()? */
+bool http_request_held(const struct http_request *r);
 void http_queue_remove(struct http_request *r);
 void http_queue_leave(struct http *h, struct http_request *r);
 struct http_request *http_queue_any(struct http *h);

@@ -169,7 +169,9 @@ static size_t on_read(char *buf, size_t size, size_t n, void *arg)
 		len = (size_t)left;
 	if (!len)
 		return 0;
-	len = http_bucket_grant(&r->h->up, len, r->h->now_ms);
+	len = http_request_held(r)
+	              ? 0
+	              : http_bucket_grant(&r->h->up, len, r->h->now_ms);
 	if (!len) {
 		r->holds |= HTTP_HOLD_SEND_LIMIT;
 		return CURL_READFUNC_PAUSE;

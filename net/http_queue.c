@@ -55,6 +55,8 @@ int http_queue_add(struct http *h, struct http_request *r)
 static bool may_start(const struct http *h, const struct http_host *host,
                       enum http_prio prio)
 {
+	if (h->rest)
+		return false;
 	unsigned max = h->max_connections, spare = max > 1 ? (max + 3) / 4 : 0;
 
 	if (host->running >= max)
@@ -62,10 +64,28 @@ static bool may_start(const struct http *h, const struct http_host *host,
 	return prio != HTTP_PRIO_BULK || host->running_bulk < max - spare;
 }
 
+bool http_request_held(const struct http_request *r)
+{
+	return r->h->hold_uploads && r->spec.prio == HTTP_PRIO_BULK &&
+	       r->spec.body_len;
+}
+
+/* A download does not wait behind uploads that are held. */
+static struct http_request *first_of(struct http_host *host, int prio)
+{
+	struct http_request *r;
+
+	TAILQ_FOREACH (r, &host->queue[prio], link) {
+		if (!http_request_held(r))
+			break;
+	}
+	return r;
+}
+
 static struct http_request *next_of(struct http *h, struct http_host *host)
 {
 	for (int prio = 0; prio < HTTP_PRIOS; prio++) {
-		struct http_request *r = TAILQ_FIRST(&host->queue[prio]);
+		struct http_request *r = first_of(host, prio);
 
 		if (r && may_start(h, host, (enum http_prio)prio))
 			return r;
