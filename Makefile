@@ -47,7 +47,7 @@ endif
 
 pkgs := fuse3 libcurl libcjson libsodium sqlite3 libutf8proc libxxhash
 pkgs_graphd := libmicrohttpd gnutls
-optional := libqrencode $(if $(STATIC),,libsecret-1)
+optional := libqrencode $(if $(STATIC),,libsecret-1 gio-unix-2.0)
 
 missing = $(shell for p in $(1); do \
 	pkg-config --exists $$p 2>/dev/null || printf '%s ' $$p; done)
@@ -92,6 +92,7 @@ defs := -DFUSE_USE_VERSION=314 -DNMB_VERSION='"$(version)"'
 defs += $(if $(CRASH),-DNMB_CRASH=1)
 defs += $(if $(filter libqrencode,$(pkg_have)),-DHAVE_QRENCODE=1)
 defs += $(if $(filter libsecret-1,$(pkg_have)),-DHAVE_LIBSECRET=1)
+defs += $(if $(filter gio-unix-2.0,$(pkg_have)),-DHAVE_GIO=1)
 
 all_pkgs := $(pkgs) $(pkg_have)
 cflags := $(std) $(warnings) $(harden) $(sanflags) $(defs) -I. \

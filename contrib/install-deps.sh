@@ -27,6 +27,7 @@ build pc:libutf8proc     libutf8proc-dev        utf8proc-devel       libutf8proc
 build pc:libxxhash       libxxhash-dev          xxhash-devel         xxhash
 build pc:libqrencode     libqrencode-dev        qrencode-devel       qrencode
 build pc:libsecret-1     libsecret-1-dev        libsecret-devel      libsecret
+build pc:gio-unix-2.0    libglib2.0-dev         glib2-devel          glib2
 test  pc:libmicrohttpd   libmicrohttpd-dev      libmicrohttpd-devel  libmicrohttpd
 test  pc:gnutls          libgnutls28-dev        gnutls-devel         gnutls
 test  gcc:libasan.so     gcc                    libasan              gcc
@@ -43,6 +44,8 @@ test  cmd:age            age                    age                  age
 test  cmd:gnome-keyring-daemon gnome-keyring   gnome-keyring        gnome-keyring
 test  cmd:dbus-run-session dbus                dbus-daemon          dbus
 test  cmd:dbus-send      dbus                   dbus-tools           dbus
+test  py:dbus            python3-dbus           python3-dbus         python-dbus
+test  py:gi              python3-gi             python3-gobject      python-gobject
 test  cmd:pass           pass                   pass                 pass
 test  cmd:gpg            gnupg                  gnupg2               gnupg
 test  cmd:nghttpx        nghttp2-proxy          nghttp2              nghttp2

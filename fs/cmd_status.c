@@ -101,6 +101,8 @@ static void print_state(const cJSON *o)
 		    full);
 	else
 		row("state", "%s", cmd_state_in_words(state));
+	if (text_of(o, "paused")[0])
+		row("paused", "%s", text_of(o, "paused"));
 	if (!json_bool(o, "listed", true))
 		row("", "the drive's first listing is not complete yet");
 }

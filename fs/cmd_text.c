@@ -66,6 +66,7 @@ const char *cmd_state_in_words(const char *state)
 		{ "full", "OneDrive is full: new content waits, and is safe "
 		          "here only" },
 		{ "held", "held: all else is on the server" },
+		{ "paused", "paused: nothing is sent just now" },
 		{ "signed-out", "signed out: run `nmbackupfs auth`" },
 	};
 

@@ -29,6 +29,7 @@ enum type {
 	LEVEL,
 	LIMITS,
 	NAMES,
+	METERED,
 };
 
 static const struct option {
@@ -97,6 +98,11 @@ static const struct option {
 	                        "23:00,off" },
 	[CONFIG_BWLIMIT_DOWN] = { "bwlimit_down", RATE, "0",
 	                          "bytes a second received, likewise" },
+	[CONFIG_METERED] = { "metered", METERED, "ignore",
+	                     "pause: nothing is sent where it costs by "
+	                     "volume" },
+	[CONFIG_INHIBIT_SHUTDOWN] = { "inhibit_shutdown", BOOL, "no",
+	                              "a shutdown waits for uploads (logind)" },
 	[CONFIG_GRAPH_URL] = { "graph_url", URL, "",
 	                       "another Graph, with the /v1.0" },
 	[CONFIG_LOGIN_URL] = { "login_url", URL, "",
@@ -186,6 +192,7 @@ static const struct {
 	             "more than half of all) and a time, joined by '/'" },
 	[NAMES] = { "names of programs, divided by blanks or commas; "
 	            "\"default\" is the list that is built in, off is none" },
+	[METERED] = { "pause or ignore" },
 };
 
 static int check_value(enum type type, const char *value, uint64_t *out)
@@ -219,6 +226,9 @@ static int check_value(enum type type, const char *value, uint64_t *out)
 		return hold_parse(value, &limits);
 	case NAMES:
 		return readers_check(value);
+	case METERED:
+		*out = !strcmp(value, "pause");
+		return *out || !strcmp(value, "ignore") ? 0 : -EINVAL;
 	}
 	return -EINVAL;
 }
@@ -579,10 +589,12 @@ int config_store(struct config *c, enum config_key key, const char *value)
 void config_print_help(FILE *f)
 {
 	static const char *const values[] = {
-		[TEXT] = " TEXT",     [FILE_PATH] = " FILE", [NAME] = " NAME",
-		[BOOL] = "",          [SIZE] = " SIZE",      [RATE] = " RATE",
-		[TIME] = " TIME",     [URL] = " URL",        [LEVEL] = " LEVEL",
-		[LIMITS] = " LIMITS", [NAMES] = " NAMES",
+		[TEXT] = " TEXT",   [FILE_PATH] = " FILE",
+		[NAME] = " NAME",   [BOOL] = "",
+		[SIZE] = " SIZE",   [RATE] = " RATE",
+		[TIME] = " TIME",   [URL] = " URL",
+		[LEVEL] = " LEVEL", [LIMITS] = " LIMITS",
+		[NAMES] = " NAMES", [METERED] = " pause|ignore",
 	};
 
 	for (int k = 0; k < CONFIG_KEYS; k++) {

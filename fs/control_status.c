@@ -330,6 +330,10 @@ cJSON *control_status(struct nmb *nmb, unsigned waiting)
 	add_quota(o, &s);
 	control_add_time(o, "throttled_until", throttled);
 	control_add_time(o, "full_until", control_wall_time(s.full_until_ms));
+	if (s.paused)
+		cJSON_AddStringToObject(o, "paused", s.paused);
+	else
+		cJSON_AddNullToObject(o, "paused");
 	add_last_error(nmb, o, &s);
 	control_add_time(o, "last_sync", s.last_sync_ns);
 	cJSON_AddBoolToObject(o, "listed", s.listed);

@@ -5,8 +5,9 @@
  * direction "outgoing" or "incoming", since (RFC 3339), deletes, overwrites,
  * examples: paths), uploaded_files, uploaded_bytes, cached_bytes, cache_size,
  * quota (total, used, remaining; null: unknown), throttled_until (RFC 3339 or
- * null), last_drill (fs/drill.h), last_error, last_sync (RFC 3339 or null), listed, mountpoint, profile,
- * pid, version; sent_bytes, received_bytes (of all bodies since the start);
+ * null), last_drill (fs/drill.h), last_error, last_sync (RFC 3339 or null),
+ * listed, mountpoint, profile, pid, version; paused (why nothing is sent just
+ * now, or null); sent_bytes, received_bytes (of all bodies since the start);
  * waiting (list of path, size: the first that are not under way yet), if it was
  * asked for. Threads: any. The caller frees with cJSON_Delete(); NULL: no
  * memory. */

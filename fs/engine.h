@@ -90,6 +90,10 @@ int engine_list(struct engine *e, uint64_t ino, int64_t deadline_ms,
  * NULL. */
 void engine_set_gate(struct engine *e, bool open, const char *why);
 
+/* While it is paused nothing new is sent either; `why` names that for status
+ * (borrowed for good). NULL: goes on. Independent of the gate. */
+void engine_set_paused(struct engine *e, const char *why);
+
 /* Network or sign-in may be back, or the machine woke up: everything that
  * waits is tried now, and delta asked. */
 void engine_kick(struct engine *e);
@@ -110,7 +114,8 @@ enum engine_state {
 	ENGINE_THROTTLED,
 	ENGINE_FULL, /* OneDrive: new content waits, all else goes on */
 	ENGINE_SIGNED_OUT,
-	ENGINE_HELD, /* nothing to do before a person decides */
+	ENGINE_HELD,   /* nothing to do before a person decides */
+	ENGINE_PAUSED, /* engine_set_paused(), and something waits */
 };
 const char *engine_state_name(enum engine_state s); /* "idle", ... */
 
@@ -122,8 +127,9 @@ struct engine_status {
 	uint64_t uploading;                      /* transfers now */
 	uint64_t uploaded_files, uploaded_bytes; /* since the start, verified */
 	uint64_t blocked;
-	bool held_in;  /* deletes of others wait, too */
-	uint64_t held; /* wait for a person's decision (fs/hold.h) */
+	const char *paused; /* NULL, or why: a static text */
+	bool held_in;       /* deletes of others wait, too */
+	uint64_t held;      /* wait for a person's decision (fs/hold.h) */
 	int64_t throttled_until_ms; /* clock_mono_ms(), 0: not */
 	int64_t full_until_ms;      /* the same: looked at again then */
 	int64_t last_sync_ns;       /* last delta round applied; 0: never */

@@ -221,6 +221,7 @@ struct engine {
 	uint64_t uploaded_files, uploaded_bytes;
 	char last_error[256];
 	_Atomic bool gate_closed;
+	const char *_Atomic paused; /* why */
 	bool stopping; /* jobs end; what they were at is resumed next time */
 };
 

@@ -197,6 +197,17 @@ void engine_set_gate(struct engine *e, bool open, const char *why)
 	lock_drop(&e->lock, LOCK_LEAF);
 }
 
+void engine_set_paused(struct engine *e, const char *why)
+{
+	lock_take(&e->lock, LOCK_LEAF);
+	if (!why && e->paused)
+		e->notes_lost = true;
+	e->paused = why;
+	pthread_cond_signal(&e->wake);
+	lock_drop(&e->lock, LOCK_LEAF);
+	events_touch(e->opt.events);
+}
+
 void engine_again(struct engine *e, uint64_t ino)
 {
 	struct todo_entry *t = todo_get(e->todo, ino);

@@ -10,6 +10,7 @@ const char *engine_state_name(enum engine_state s)
 		[ENGINE_FULL] = "full",
 		[ENGINE_SIGNED_OUT] = "signed-out",
 		[ENGINE_HELD] = "held",
+		[ENGINE_PAUSED] = "paused",
 	};
 
 	return names[s];

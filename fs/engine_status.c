@@ -77,6 +77,7 @@ void engine_get_status(struct engine *e, struct engine_status *out)
 	}
 	out->throttled_until_ms =
 		g.frozen_until_ms > clock_mono_ms() ? g.frozen_until_ms : 0;
+	out->paused = e->paused;
 	if (g.signed_out)
 		out->state = ENGINE_SIGNED_OUT;
 	else if (g.offline)
@@ -85,6 +86,8 @@ void engine_get_status(struct engine *e, struct engine_status *out)
 		out->state = ENGINE_THROTTLED;
 	else if (out->full_until_ms && out->pending_nodes)
 		out->state = ENGINE_FULL;
+	else if (e->paused && out->pending_nodes > out->blocked + out->held)
+		out->state = ENGINE_PAUSED;
 	else if (out->pending_nodes > out->blocked + out->held ||
 	         out->uploading || !out->listed)
 		out->state = ENGINE_SYNCING;

@@ -398,7 +398,7 @@ static void step_out(struct engine *e, struct todo_entry *t,
 	case PLAN_ABANDON:
 		/* Else it waits for nothing: an opened gate reads all dirty
 		 * rows anew. */
-		if ((!e->opt.read_only && !e->gate_closed) ||
+		if ((!e->opt.read_only && !e->gate_closed && !e->paused) ||
 		    out->action == PLAN_READ_LINK)
 			step_request(e, t, out);
 		break;

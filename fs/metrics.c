@@ -88,7 +88,7 @@ static void add_info(struct buf *b, const struct metrics *m)
 static void add_state(struct buf *b, const struct metrics *m)
 {
 	begin(b, "state", "gauge", "1 for the state the mount is in.");
-	for (int s = ENGINE_IDLE; s <= ENGINE_HELD; s++) {
+	for (int s = ENGINE_IDLE; s <= ENGINE_PAUSED; s++) {
 		add_name(b, m, "state");
 		buf_add_char(b, ',');
 		add_label(b, "state", engine_state_name((enum engine_state)s));

@@ -241,6 +241,7 @@ static void forget_parts(struct mount *m)
 	nmb->control = NULL;
 	nmb->report = NULL;
 	nmb->service = NULL;
+	nmb->sysbus = NULL;
 	nmb->pulse = NULL;
 	nmb->fuse = NULL;
 	nmb->files = NULL;

@@ -28,13 +28,16 @@
 #include "fs/pulse.h"
 #include "fs/readers.h"
 #include "fs/report.h"
+#include "fs/rest.h"
 #include "fs/salvage.h"
 #include "fs/service.h"
 #include "fs/session.h"
 #include "fs/space.h"
 #include "fs/syncer.h"
+#include "fs/sysbus.h"
 #include "fs/tree.h"
 #include "fs/vault_watch.h"
+#include "net/http.h"
 #include "net/log.h"
 #include "net/names.h"
 #include "net/work.h"
@@ -486,6 +489,51 @@ static int start_watch(struct nmb *nmb)
 	return nmb->membership ? vault_watch_new(&opt, &nmb->watch) : 0;
 }
 
+/* ---- what the system tells ----------------------------------------------- */
+
+static void on_sleep(void *arg, bool begins)
+{
+	if (begins)
+		rest_begin(arg);
+	else
+		rest_end(arg);
+}
+
+static void on_metered(void *arg, bool metered)
+{
+	struct nmb *nmb = arg;
+
+	log_info("metered=%d: %s", metered,
+	         metered ? "nothing is sent" : "sending goes on");
+	http_hold_uploads(nmb->session->http, metered);
+	engine_set_paused(nmb->engine, metered ? "metered connection" : NULL);
+}
+
+static bool on_pending(void *arg)
+{
+	struct nmb *nmb = arg;
+
+	return !engine_is_drained(nmb->engine);
+}
+
+static int open_sysbus(struct nmb *nmb)
+{
+	struct sysbus_options opt = {
+		.watch_metered = config_number(nmb->config, CONFIG_METERED),
+		.inhibit_shutdown =
+			config_bool(nmb->config, CONFIG_INHIBIT_SHUTDOWN),
+		.arg = nmb,
+		.sleeps = on_sleep,
+		.metered = on_metered,
+		.pending = on_pending,
+	};
+	int rc = sysbus_new(&opt, &nmb->sysbus);
+
+	if (rc == 0 && nmb->sysbus)
+		events_listen(nmb->events, sysbus_touch, nmb->sysbus);
+	return rc;
+}
+
 /* Their threads use what others are still making before that. */
 static int start_parts(struct mount *m)
 {
@@ -501,7 +549,9 @@ static int start_parts(struct mount *m)
 		rc = control_start(m->nmb.control);
 	if (rc == 0)
 		rc = report_start(m->nmb.report);
-	return rc < 0 ? rc : service_start(m->nmb.service);
+	if (rc == 0)
+		rc = service_start(m->nmb.service);
+	return rc < 0 ? rc : sysbus_start(m->nmb.sysbus);
 }
 
 int mount_open_parts(struct mount *m, char *why, size_t size)
@@ -547,6 +597,8 @@ int mount_open_parts(struct mount *m, char *why, size_t size)
 	if (rc == 0)
 		rc = service_new(nmb, &nmb->service);
 	if (rc == 0)
+		rc = open_sysbus(nmb);
+	if (rc == 0)
 		rc = start_parts(m);
 	if (rc < 0 && !why[0])
 		snprintf(why, size, "start: %s", strerror(-rc));
@@ -558,6 +610,7 @@ void mount_close_parts(struct mount *m)
 	struct nmb *nmb = &m->nmb;
 
 	/* All are stopped before the first is freed: they call each other. */
+	sysbus_stop(nmb->sysbus);
 	service_stop(nmb->service);
 	report_stop(nmb->report);
 	control_stop(nmb->control);
@@ -594,6 +647,7 @@ void mount_close_parts(struct mount *m)
 	control_free(nmb->control); /* the network woke it to the end */
 	report_free(nmb->report);
 	service_free(nmb->service);
+	sysbus_free(nmb->sysbus);
 	pulse_free(nmb->pulse);
 	events_free(nmb->events);
 }

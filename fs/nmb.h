@@ -30,6 +30,7 @@ struct service;
 struct session;
 struct space;
 struct store;
+struct sysbus;
 struct tree;
 struct vault_watch;
 struct work;
@@ -60,6 +61,7 @@ struct nmb {
 	struct control *control;   /* the socket */
 	struct pulse *pulse;       /* of the FUSE loop */
 	struct report *report;     /* desktop, numbers; NULL: not asked for */
+	struct sysbus *sysbus;     /* sleep, metered connections; or NULL */
 	struct service *service;   /* what a service manager is told; or NULL */
 	struct fuse_session *fuse;
 	pthread_mutex_t files_lock; /* LOCK_LEAF */

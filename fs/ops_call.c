@@ -129,6 +129,13 @@ static int64_t time_left(struct call *c, int timeout_rc)
 	return c->deadline_ms - now;
 }
 
+static int add(struct call *c, struct parked **out_p)
+{
+	int rc = park_add(c->nmb->park, c->req, resume, c, out_p);
+
+	return rc == -ETIMEDOUT ? c->timeout_rc : rc;
+}
+
 /* After the ticket `p` was given out: `rc` is whether somebody will wake it.
  * From here on the call may be gone. */
 static bool started(struct call *c, struct parked *p, int rc)
@@ -141,7 +148,10 @@ static bool started(struct call *c, struct parked *p, int rc)
 bool ops_on_worker(struct call *c)
 {
 	struct parked *p;
-	int rc = park_add(c->nmb->park, c->req, resume, c, &p);
+	int rc;
+
+	c->timeout_rc = -EIO; /* about to sleep */
+	rc = add(c, &p);
 
 	if (rc < 0)
 		return ops_answer(c, rc);
@@ -157,7 +167,7 @@ bool ops_wait_list(struct call *c, uint64_t ino)
 	int rc = left > 0 ? 0 : -EIO;
 
 	if (rc == 0)
-		rc = park_add(nmb->park, c->req, resume, c, &p);
+		rc = add(c, &p);
 	if (rc < 0)
 		return ops_answer(c, rc);
 	rc = engine_list(nmb->engine, ino, left, park_wake, p);
@@ -178,7 +188,7 @@ bool ops_wait_room(struct call *c)
 
 	c->asked = true;
 	c->timeout_rc = -ENOSPC;
-	rc = park_add(nmb->park, c->req, resume, c, &p);
+	rc = add(c, &p);
 	if (rc < 0)
 		return ops_answer(c, rc);
 	rc = space_wait(nmb->space, nmb->deadline_ms, park_wake, p);
@@ -199,7 +209,7 @@ bool ops_wait_chunk(struct call *c, struct content *content, uint64_t off,
 	int rc = left > 0 ? 0 : -EIO;
 
 	if (rc == 0)
-		rc = park_add(nmb->park, c->req, resume, c, &p);
+		rc = add(c, &p);
 	if (rc < 0)
 		return ops_answer(c, rc);
 	rc = fetch_want(nmb->fetch, content, off, len, sequential, left,

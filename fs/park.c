@@ -23,6 +23,7 @@ struct park {
 	unsigned unanswered; /* waiting, or resume() has not returned */
 	unsigned tickets;    /* not freed */
 	int ended;           /* -Exxx once park_end() was called */
+	bool rest;           /* park_rest() */
 	bool watch;          /* somebody waiting got a signal */
 	bool stop;
 	pthread_t watcher;
@@ -224,7 +225,7 @@ int park_add(struct park *pk, fuse_req_t req, park_resume_fn *resume,
 	/* Before anybody can find it and answer: then `req` is gone. */
 	fuse_req_interrupt_func(req, on_interrupt, p);
 	lock_take(&pk->lock, LOCK_LEAF);
-	rc = pk->ended;
+	rc = pk->ended ? pk->ended : pk->rest ? -ETIMEDOUT : 0;
 	if (rc == 0) {
 		p->next = pk->waiting;
 		p->pprev = &pk->waiting;
@@ -289,12 +290,10 @@ int park_new(struct work *work, struct park **out_pk)
 	return 0;
 }
 
-void park_end(struct park *pk, int rc)
+static void end_waits_locked(struct park *pk, int rc)
 {
 	struct parked *p;
 
-	lock_take(&pk->lock, LOCK_LEAF);
-	pk->ended = rc;
 	while ((p = pk->waiting)) {
 		take_locked(p, rc);
 		lock_drop(&pk->lock, LOCK_LEAF);
@@ -303,6 +302,22 @@ void park_end(struct park *pk, int rc)
 	}
 	while (pk->unanswered)
 		lock_wait(&pk->changed, &pk->lock);
+}
+
+void park_end(struct park *pk, int rc)
+{
+	lock_take(&pk->lock, LOCK_LEAF);
+	pk->ended = rc;
+	end_waits_locked(pk, rc);
+	lock_drop(&pk->lock, LOCK_LEAF);
+}
+
+void park_rest(struct park *pk, bool rest)
+{
+	lock_take(&pk->lock, LOCK_LEAF);
+	pk->rest = rest;
+	if (rest)
+		end_waits_locked(pk, -ETIMEDOUT);
 	lock_drop(&pk->lock, LOCK_LEAF);
 }
 

@@ -15,6 +15,8 @@
 #ifndef NMB_PARK_H
 #define NMB_PARK_H
 
+#include <stdbool.h>
+
 #include <fuse_lowlevel.h>
 
 struct park;
@@ -30,6 +32,11 @@ int park_new(struct work *work, struct park **out_pk);
 /* All that wait end with `rc`, now; later ones don't start to wait: park_add()
  * returns it. Waits until the last one was answered. */
 void park_end(struct park *pk, int rc);
+
+/* While the machine is about to sleep: all that wait end with -ETIMEDOUT, as if
+ * that were the deadline, and those that would begin to wait get that from
+ * park_add(). Waits until the last one was answered. Until it is over. */
+void park_rest(struct park *pk, bool rest);
 
 /* After park_end(), and after every source has woken its tickets. */
 void park_free(struct park *pk);

@@ -136,6 +136,28 @@ static void test_end(void)
 	end(1);
 }
 
+static void test_rest(void)
+{
+	struct parked *p;
+
+	begin(getpid());
+	p = add();
+	park_rest(park, true);
+	CHECK_EQ(wait_resumed(), -ETIMEDOUT);
+	park_wake(p, 0);
+	CHECK_EQ(park_add(park, NULL, resume, &seen, &p), -ETIMEDOUT);
+	CHECK(req.func == NULL);
+	park_rest(park, false);
+	seen.resumed = 0;
+	park_wake(add(), 0);
+	CHECK_EQ(wait_resumed(), 0);
+	park_rest(park, true);
+	park_end(park, -EIO);
+	park_rest(park, false); /* the end is for good */
+	CHECK_EQ(park_add(park, NULL, resume, &seen, &p), -EIO);
+	end(1);
+}
+
 /* A child that has a signal pending and takes none of it: stopped. */
 static pid_t stopped_child(int sig, void (*handler)(int))
 {
@@ -257,6 +279,7 @@ int main(void)
 	RUN(test_wake);
 	RUN(test_taken_back);
 	RUN(test_end);
+	RUN(test_rest);
 	RUN(test_fatal_signal);
 	RUN(test_handled_signal);
 	RUN(test_races);
