@@ -2,6 +2,7 @@
  * a client id, a sign-in, the drive the profile belongs to. */
 #include "fs/account.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -82,6 +83,34 @@ bool account_ask(const char *question, char *out, size_t size)
 	return len > 0;
 }
 
+/* Eight, four, four, four and twelve hex digits. */
+static bool is_client_id(const char *s)
+{
+	static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+	size_t i = 0;
+
+	while (form[i] &&
+	       (form[i] == '-' ? s[i] == '-' : isxdigit((unsigned char)s[i])))
+		i++;
+	return !form[i] && !s[i];
+}
+
+/* Whatever else is pasted here (the secret's value, the next command) would
+ * only be refused in the browser, in other words. */
+static bool ask_client_id(char *id, size_t size)
+{
+	if (!passphrase_can_ask())
+		return false;
+	for (int i = 0; i < 3 && account_ask("Client id: ", id, size); i++) {
+		if (is_client_id(id))
+			return true;
+		fputs("That is none: it looks like "
+		      "00000000-0000-0000-0000-000000000000.\n",
+		      stderr);
+	}
+	return false;
+}
+
 int account_need_client_id(struct config *cfg, char *why, size_t why_size)
 {
 	char id[128];
@@ -90,8 +119,7 @@ int account_need_client_id(struct config *cfg, char *why, size_t why_size)
 	if (config_text(cfg, CONFIG_CLIENT_ID)[0])
 		return 0;
 	explain_client_id(cfg);
-	if (!passphrase_can_ask() ||
-	    !account_ask("Client id: ", id, sizeof(id))) {
+	if (!ask_client_id(id, sizeof(id))) {
 		snprintf(why, why_size, "no client id");
 		return -EINVAL;
 	}

@@ -96,16 +96,21 @@ static int open_file(const struct put *p, struct stat *st)
 
 /* ---- through the mount --------------------------------------------------- */
 
-/* The directories on the way to `path`, which lies below `len` bytes of it. */
-static int make_way(char *path, size_t len)
+/* The directories on the way to `path`, which lies below `len` bytes of it,
+ * with the modes that the caller of the command gives to new ones. */
+static int make_way(char *path, size_t len, mode_t mask)
 {
-	for (char *p = path + len; (p = strchr(p, '/')); p++) {
+	mode_t ours = umask(mask);
+	int rc = 0;
+
+	for (char *p = path + len; rc == 0 && (p = strchr(p, '/')); p++) {
 		*p = '\0';
 		if (mkdir(path, 0777) < 0 && errno != EEXIST)
-			return -errno;
+			rc = -errno;
 		*p = '/';
 	}
-	return 0;
+	umask(ours);
+	return rc;
 }
 
 static bool leads_elsewhere(const char *path)
@@ -210,7 +215,7 @@ static int put_mounted(struct put *p, const struct running *r)
 	fd = open_file(p, &st);
 	if (fd < 0)
 		return EXIT_FAILED;
-	rc = make_way(target, strlen(r->mountpoint) + 1);
+	rc = make_way(target, strlen(r->mountpoint) + 1, p->umask);
 	interrupt_catch(&signals);
 	if (rc == 0)
 		rc = copy_and_rename(p, fd, &st, target);

@@ -1,5 +1,6 @@
 #include "fs/mountpoint.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <spawn.h>
@@ -120,6 +121,42 @@ bool mountpoint_is_dead(const char *path)
 	return statvfs(path, &st) < 0 && errno == ENOTCONN;
 }
 
+/* A mistyped command ends up here too. */
+static void say_no_directory(const char *path, int rc, char *why,
+                             size_t why_size)
+{
+	if (rc == -ENOENT && !strchr(path, '/'))
+		snprintf(why, why_size,
+		         "there is no command and no directory \"%s\"; see "
+		         "nmbackupfs --help",
+		         path);
+	else if (rc == -ENOENT)
+		snprintf(why, why_size, "%s: %s; make it first: mkdir -p '%s'",
+		         path, strerror(-rc), path);
+	else
+		snprintf(why, why_size, "%s: %s", path, strerror(-rc));
+}
+
+/* What was copied here while nothing was mounted is easily taken for a
+ * backup. */
+static void warn_if_not_empty(const char *path)
+{
+	DIR *dir = opendir(path);
+	const struct dirent *e;
+	unsigned n = 0;
+
+	if (!dir)
+		return;
+	while ((e = readdir(dir)))
+		n += strcmp(e->d_name, ".") != 0 &&
+		     strcmp(e->d_name, "..") != 0;
+	closedir(dir);
+	if (n)
+		log_warn("mount point %s is not empty: %u names in it are "
+		         "hidden, and not backed up, while it is mounted",
+		         path, n);
+}
+
 int mountpoint_prepare(const char *path, char *out, size_t size, char *why,
                        size_t why_size)
 {
@@ -135,8 +172,7 @@ int mountpoint_prepare(const char *path, char *out, size_t size, char *why,
 	if (stat(path, &st) < 0) {
 		int rc = -errno;
 
-		snprintf(why, why_size, "%s: %s%s", path, strerror(-rc),
-		         rc == -ENOENT ? "; make it first: mkdir -p" : "");
+		say_no_directory(path, rc, why, why_size);
 		return rc;
 	}
 	if (!S_ISDIR(st.st_mode)) {
@@ -152,6 +188,7 @@ int mountpoint_prepare(const char *path, char *out, size_t size, char *why,
 		         full);
 		return -EBUSY;
 	}
+	warn_if_not_empty(full);
 	memcpy(out, full, strlen(full) + 1);
 	return 0;
 }

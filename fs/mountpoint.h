@@ -9,7 +9,8 @@
 
 /* Absolute path of a directory, without a link or a slash at its end; a mount
  * whose program died (ENOTCONN) is detached first. -ENOTDIR, -ENOENT, -EBUSY
- * (a live FUSE mount of ours is there), with one line in `why`. */
+ * (a live FUSE mount of ours is there), with one line in `why`. One that is not
+ * empty is taken, with a warning. */
 int mountpoint_prepare(const char *path, char *out, size_t size, char *why,
                        size_t why_size);
 

@@ -567,6 +567,8 @@ def test_put_through_the_mount_keeps_the_id(signed_in, mnt, base, graphd):
     os.utime(base / "p", (1_600_000_000, 1_600_000_000))
     first = put(signed_in, base / "p", "--as", "sub/p")
     assert (mnt / "sub/p").stat().st_mtime == 1_600_000_000
+    (base / "made here").mkdir()
+    assert (mnt / "sub").stat().st_mode == (base / "made here").stat().st_mode
     trees.write(base / "p", trees.payload("p", MIB))
     assert put(signed_in, base / "p", "--as", "sub/p") == first
     assert graphd.versions("sub/p") == [b"one", trees.payload("p", MIB)]

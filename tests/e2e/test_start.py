@@ -74,8 +74,24 @@ def test_mount_point_must_be_there(signed_in, base):
     done = signed_in.run("-f", base / "nowhere")
     assert done.returncode not in (0, SIGN_IN)
     assert str(base / "nowhere") in done.stderr
+    assert f"mkdir -p '{base / 'nowhere'}'" in done.stderr
     (base / "a file").touch()
     assert signed_in.run("-f", base / "a file").returncode != 0
+    done = signed_in.run("statsu", cwd=base)
+    assert done.returncode not in (0, SIGN_IN)
+    assert "no command" in done.stderr and "--help" in done.stderr
+
+
+def test_mount_point_that_is_not_empty(signed_in, base):
+    """Copied here while nothing was mounted: it is said, and it stays."""
+    for name in ("one", "two"):
+        (base / "mnt" / name).mkdir(parents=True)
+    mnt = signed_in.mount()
+    mnt.wait_listed()
+    assert "2 names in it are hidden" in signed_in.log.read_text()
+    assert os.listdir(mnt.path) == []
+    mnt.unmount()
+    assert sorted(os.listdir(base / "mnt")) == ["one", "two"]
 
 
 def test_first_mount_signs_in_on_a_terminal(machine, graphd, base):

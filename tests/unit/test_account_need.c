@@ -61,6 +61,8 @@ static void restore(struct world *w)
 	close(w->old_err);
 }
 
+#define ID "01234567-89ab-cdef-ABCD-0123456789ab"
+
 static unsigned count_lines(const char *s)
 {
 	unsigned n = 0;
@@ -118,11 +120,13 @@ static void test_asked_and_kept(void)
 	begin(&w);
 	CHECK_EQ(type(&w, "\004"), -EINVAL); /* Ctrl-D */
 	CHECK_EQ(type(&w, "\n"), -EINVAL);
-	CHECK_EQ(type(&w, "  1111-2222 \n"), 0);
-	CHECK_STR(config_text(w.cfg, CONFIG_CLIENT_ID), "1111-2222");
+	CHECK_EQ(type(&w, "1111-2222\n\004"), -EINVAL);
+	CHECK_EQ(type(&w, "x\n" ID "0\n0" ID "\n" ID "\n"), -EINVAL);
+	CHECK_EQ(type(&w, "mkdir -p x\n  " ID " \n"), 0);
+	CHECK_STR(config_text(w.cfg, CONFIG_CLIENT_ID), ID);
 	config_free(w.cfg);
 	load(&w); /* the next run of the program */
-	CHECK_STR(config_text(w.cfg, CONFIG_CLIENT_ID), "1111-2222");
+	CHECK_STR(config_text(w.cfg, CONFIG_CLIENT_ID), ID);
 	CHECK_EQ(account_need_client_id(w.cfg, w.why, sizeof(w.why)), 0);
 	end(&w);
 }
