@@ -270,6 +270,7 @@ static void *engine_run(void *arg)
 	struct engine *e = arg;
 	struct inbox in;
 
+	pthread_setname_np(pthread_self(), "nmb-engine");
 	while (take_turn(e, &in))
 		wait_turn(e, false);
 	e->stopping = true;

@@ -593,7 +593,7 @@ int mount_open_parts(struct mount *m, char *why, size_t size)
 	if (rc == 0)
 		rc = report_new(nmb, &nmb->report);
 	if (rc == 0)
-		rc = pulse_new(&nmb->pulse);
+		rc = pulse_new(nmb->mountpoint, &nmb->pulse);
 	if (rc == 0)
 		rc = service_new(nmb, &nmb->service);
 	if (rc == 0)

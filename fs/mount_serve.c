@@ -145,7 +145,7 @@ static int run_loop(struct mount *m, mount_ready_fn *ready, void *arg)
 		if (!m->is_ready)
 			ready(arg);
 		m->is_ready = true;
-		pulse_begin(nmb->pulse, nmb->fuse);
+		pulse_begin(nmb->pulse);
 		service_ready(nmb->service);
 		wait_for_end(m);
 		if (stops(m))

@@ -6,7 +6,6 @@
 #include "fs/codec.h"
 #include "fs/engine.h"
 #include "fs/ops_internal.h"
-#include "fs/pulse.h"
 #include "fs/space.h"
 #include "net/clock.h"
 #include "net/log.h"
@@ -163,20 +162,6 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr,
 	ops_start(c);
 }
 
-/* Valid replies: none. We asked for it ourselves (fs/pulse.h). */
-static void op_retrieve_reply(fuse_req_t req, void *cookie, fuse_ino_t ino,
-                              off_t off, struct fuse_bufvec *bufv)
-{
-	struct nmb *nmb = fuse_req_userdata(req);
-
-	(void)cookie;
-	(void)ino;
-	(void)off;
-	(void)bufv;
-	pulse_echo(nmb->pulse);
-	fuse_reply_none(req);
-}
-
 #define BLOCK   4096
 #define UNKNOWN (INT64_C(1) << 50) /* as if a pebibyte were free */
 #define NFILES  (UINT64_C(1) << 32)
@@ -240,5 +225,4 @@ const struct fuse_lowlevel_ops ops_table = {
 	.fallocate = op_fallocate,
 	.lseek = op_lseek,
 	.copy_file_range = op_copy_file_range,
-	.retrieve_reply = op_retrieve_reply,
 };

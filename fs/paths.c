@@ -16,7 +16,8 @@ static int fits(int n, size_t size)
 	return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
 }
 
-/* $HOME, unless mount.fuse(8) made it up: it says /root to everybody, after
+/* $HOME, unless nobody set it (systemd mounts as root, mount.fuse(8) becomes the
+ * user: setuid=) or mount.fuse(8) made it up: it says /root to everybody, after
  * mount(8) has removed what was there (fstab, `user`). */
 static int home_dir(char *out, size_t size)
 {
@@ -24,11 +25,11 @@ static int home_dir(char *out, size_t size)
 	char buf[16384];
 	struct passwd pw, *found = NULL;
 
-	if (!home || home[0] != '/')
-		return -ENOENT;
-	if (geteuid() != 0 && !strcmp(home, "/root") &&
+	if ((!home || (geteuid() != 0 && !strcmp(home, "/root"))) &&
 	    getpwuid_r(geteuid(), &pw, buf, sizeof(buf), &found) == 0 && found)
 		home = pw.pw_dir;
+	if (!home || home[0] != '/')
+		return -ENOENT;
 	return fits(snprintf(out, size, "%s", home), size);
 }
 

@@ -1,32 +1,34 @@
-/* fs/pulse.h -- shows that the FUSE loop goes round.
+/* fs/pulse.h -- shows that the FUSE loop goes round: somebody looks into the
+ * mount (statfs, which no kernel answers by itself) and gets an answer.
  *
- * A request of our own is put into the kernel's queue (FUSE_NOTIFY_RETRIEVE, of
- * no bytes) and comes back through the loop. Looking into the mount would prove
- * the same, but a process that waits for itself can't be killed.
+ * A child of ours does, which keeps no descriptor. A thread would do for the
+ * question; but if no answer came, it could not be killed, and with it the
+ * process: its end is what would release it. (FUSE_NOTIFY_RETRIEVE makes the
+ * kernel ask something without anybody waiting; newer kernels, tried with 6.18,
+ * do that for regular files only, and there may be none that they know.)
  *
- * Threads: any; one at a time asks. NULL does nothing. Errors: 0 or -Exxx. */
+ * Threads: one, but for pulse_begin() and pulse_end(). NULL does nothing.
+ * Errors: 0 or -Exxx. */
 #ifndef NMB_PULSE_H
 #define NMB_PULSE_H
 
 #include <stdbool.h>
 
-struct fuse_session;
 struct pulse;
 
-int pulse_new(struct pulse **out_p);
+/* `mountpoint` is borrowed. */
+int pulse_new(const char *mountpoint, struct pulse **out_p);
+
+/* Nobody answers any more: the connection is closed. */
 void pulse_free(struct pulse *p);
 
-/* `se` answers from now on. */
-void pulse_begin(struct pulse *p, struct fuse_session *se);
-/* It is not used once this has returned, and what libfuse keeps of a question
- * is gone, unless it does not answer for a second. */
+/* It is mounted from now on; it is not any more. */
+void pulse_begin(struct pulse *p);
 void pulse_end(struct pulse *p);
 
+/* Nothing happens while a question is open. */
 void pulse_ask(struct pulse *p);
-/* Not asked counts as answered, and so does a loop that is not there. */
+/* Not asked, or not mounted, counts as answered. */
 bool pulse_answered(struct pulse *p);
-
-/* fuse_lowlevel_ops.retrieve_reply. */
-void pulse_echo(struct pulse *p);
 
 #endif

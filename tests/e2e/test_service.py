@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from kit import notify, proc, program
+from kit import notify, pause, proc, program
 
 pytestmark = pytest.mark.configs("personal")
 
@@ -74,6 +74,28 @@ def test_signs_of_life(signed_in, manager):
         manager.wait("WATCHDOG=1", 5)
     assert "watchdog: no answer" not in signed_in.log.read_text(
         errors="replace")
+
+
+@pytest.mark.skipif(bool(pause.why_not()), reason=pause.why_not() or "")
+@pytest.mark.parametrize("who, name", [(pause.is_engine, "engine"),
+                                       (pause.is_in_fuse_loop, "fuse")])
+def test_no_sign_of_life(signed_in, manager, base, who, name):
+    """Whatever stands still, it ends; with what was missing in the log."""
+    stopper = pause.Pause(base)
+    mnt = signed_in.mount(env={**manager.env, **stopper.env})
+    mnt.wait_listed()
+    manager.wait("WATCHDOG=1", 2)
+    stopper.stop(mnt.process.pid, who)
+    try:
+        proc.wait_until(lambda: f"{name}=stuck" in signed_in.log.read_text(
+            errors="replace"), 20, "a line in the log")
+        n = manager.read().count("WATCHDOG=1")
+        proc.wait_until(lambda: signed_in.log.read_text(
+            errors="replace").count(f"{name}=stuck") >= 4, 20, "more of them")
+        assert manager.read().count("WATCHDOG=1") == n
+    finally:
+        stopper.go_on()
+    manager.wait("WATCHDOG=1", n + 2)
 
 
 def test_nobody_asked(signed_in):
