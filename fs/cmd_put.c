@@ -16,6 +16,7 @@
 #include "auth/tokens.h"
 #include "auth/vault_store.h"
 #include "fs/cmd_common.h"
+#include "fs/cmd_copy.h"
 #include "fs/config.h"
 #include "fs/direct.h"
 #include "fs/exit.h"
@@ -24,8 +25,6 @@
 #include "fs/session.h"
 #include "net/error_text.h"
 #include "net/json.h"
-
-#define PIECE (1u << 20)
 
 static const char usage[] =
 	"usage: nmbackupfs put FILE... [--as NAME]\n"
@@ -96,23 +95,6 @@ static int open_file(const struct put *p, struct stat *st)
 
 /* ---- through the mount --------------------------------------------------- */
 
-/* The directories on the way to `path`, which lies below `len` bytes of it,
- * with the modes that the caller of the command gives to new ones. */
-static int make_way(char *path, size_t len, mode_t mask)
-{
-	mode_t ours = umask(mask);
-	int rc = 0;
-
-	for (char *p = path + len; rc == 0 && (p = strchr(p, '/')); p++) {
-		*p = '\0';
-		if (mkdir(path, 0777) < 0 && errno != EEXIST)
-			rc = -errno;
-		*p = '/';
-	}
-	umask(ours);
-	return rc;
-}
-
 static bool leads_elsewhere(const char *path)
 {
 	for (; *path; path += strspn(path, "/")) {
@@ -124,61 +106,6 @@ static bool leads_elsewhere(const char *path)
 		path += len;
 	}
 	return false;
-}
-
-static int copy_in(struct put *p, int from, uint64_t size, int to)
-{
-	char *piece = malloc(PIECE);
-	uint64_t done = 0;
-	ssize_t n = -1;
-	int rc = piece ? 0 : -ENOMEM;
-
-	while (rc == 0 && n != 0) {
-		n = read(from, piece, PIECE);
-		if (n < 0)
-			rc = -errno;
-		for (ssize_t at = 0, w; rc == 0 && at < n; at += w) {
-			w = write(to, piece + at, (size_t)(n - at));
-			if (w < 0)
-				rc = -errno;
-		}
-		if (interrupt_seen())
-			rc = -EINTR;
-		done += n > 0 ? (uint64_t)n : 0;
-		show(p, done, size);
-	}
-	free(piece);
-	return rc;
-}
-
-/* Nothing under the name until all is there. It is synced only after that: a
- * file that is synced may be sent, and should have its name by then. */
-static int copy_and_rename(struct put *p, int from, const struct stat *st,
-                           const char *target)
-{
-	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, st->st_mtim };
-	char temporary[PATH_MAX];
-	int to, rc;
-
-	if (snprintf(temporary, sizeof(temporary), "%.*s.nmbackupfs-put.XXXXXX",
-	             (int)(strrchr(target, '/') + 1 - target),
-	             target) >= (int)sizeof(temporary))
-		return -ENAMETOOLONG;
-	to = mkostemp(temporary, O_CLOEXEC);
-	if (to < 0)
-		return -errno;
-	rc = copy_in(p, from, (uint64_t)st->st_size, to);
-	if (rc == 0 &&
-	    (fchmod(to, st->st_mode & 0777 & ~p->umask) < 0 ||
-	     futimens(to, times) < 0 || rename(temporary, target) < 0))
-		rc = -errno;
-	if (rc < 0)
-		unlink(temporary);
-	else if (fsync(to) < 0)
-		rc = -errno;
-	if (close(to) < 0 && rc == 0)
-		rc = -errno;
-	return rc;
 }
 
 static int print_id(const struct running *r, const char *path)
@@ -215,10 +142,17 @@ static int put_mounted(struct put *p, const struct running *r)
 	fd = open_file(p, &st);
 	if (fd < 0)
 		return EXIT_FAILED;
-	rc = make_way(target, strlen(r->mountpoint) + 1, p->umask);
 	interrupt_catch(&signals);
-	if (rc == 0)
-		rc = copy_and_rename(p, fd, &st, target);
+	rc = cmd_copy_in(fd, &(struct cmd_copy){
+				     .target = target,
+				     .top = strlen(r->mountpoint) + 1,
+				     .size = (uint64_t)st.st_size,
+				     .mode = st.st_mode & 0777 & ~p->umask,
+				     .mtime = st.st_mtim,
+				     .mask = p->umask,
+				     .progress = show,
+				     .arg = p,
+			     });
 	interrupt_release(&signals);
 	close(fd);
 	progress_end(&p->progress);

@@ -1,6 +1,7 @@
 /* fs/commands.h -- commands around the mount: status, events, flush, umount,
  * put, get, check, receipt, verify, drill, doctor, approve, undo, keystore,
- * vault, key, rescue, versions.
+ * vault, key, rescue, restore,
+ * undelete, versions.
  *
  * argv[0] is the command's name; the options of the table (fs/config.h) are
  * taken out and loaded already. Each prints its own --help and returns an exit
@@ -27,6 +28,8 @@ int cmd_receipt(struct config *cfg, int argc, char **argv);
 int cmd_drill(struct config *cfg, int argc, char **argv);
 int cmd_verify(struct config *cfg, int argc, char **argv);
 int cmd_rescue(struct config *cfg, int argc, char **argv);
+int cmd_restore(struct config *cfg, int argc, char **argv);
+int cmd_undelete(struct config *cfg, int argc, char **argv);
 int cmd_versions(struct config *cfg, int argc, char **argv);
 
 #endif

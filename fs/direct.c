@@ -152,8 +152,10 @@ static int check_drive(struct direct *d, const cJSON *json)
 		           "--profile");
 		return -EXDEV;
 	}
-	rc = codec_plain_new(drive.type && strcmp(drive.type, "personal") != 0,
-	                     &d->plain);
+	d->personal = !drive.type || !strcmp(drive.type, "personal");
+	if (drive.web_url && strlen(drive.web_url) < sizeof(d->web_url))
+		strcpy(d->web_url, drive.web_url);
+	rc = codec_plain_new(!d->personal, &d->plain);
 	return rc < 0 ? rc : graph_set_drive(d->session->graph, drive.id);
 }
 

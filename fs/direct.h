@@ -39,6 +39,8 @@ struct direct {
 	struct codec *codec; /* what is in it; NULL before direct_enter() */
 	struct direct_vault *vault; /* NULL: a plain folder */
 	char folder_id[NODE_ID_MAX + 1];
+	bool personal;      /* the kind of the drive */
+	char web_url[1024]; /* of the drive, for a browser; "": not told */
 	char *why;
 };
 

@@ -15,7 +15,10 @@ enum exit_status {
 	EXIT_BUSY = 7,        /* another process holds the profile or mount */
 	EXIT_DAMAGED = 8,     /* local state is damaged; it was kept */
 	EXIT_NO_TERMINAL = 9, /* a question had to be asked, nobody is there */
-	EXIT_DIFFERENT = 10,  /* what is on the server is not what it confirmed */
+	EXIT_DIFFERENT =
+		10, /* what is on the server is not what it confirmed */
+	EXIT_INCOMPLETE = 11, /* restored, but for what is not kept any more, or
+	                       * not with certainty */
 };
 
 #endif

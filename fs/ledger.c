@@ -1,8 +1,10 @@
 #include "fs/ledger.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "fs/db.h"
 
@@ -160,6 +162,48 @@ int ledger_add_deleted(struct db *db, uint64_t ino, int64_t time)
 		"CROSS JOIN node n ON n.ino=gone.ino"
 		" WHERE n.s_id IS NOT NULL",
 		DB_ARGS(DB_INT(ino), DB_INT(time), DB_INT(LEDGER_DELETED)));
+}
+
+static int fill_back(struct db *db, const struct node *n, const char *parent_id,
+                     struct ledger_entry *e)
+{
+	int rc;
+
+	memset(e, 0, sizeof(*e));
+	e->what = LEDGER_BACK;
+	memcpy(e->id, n->s_id, sizeof(e->id));
+	memcpy(e->etag, n->s_etag, sizeof(e->etag));
+	snprintf(e->parent_id, sizeof(e->parent_id), "%s", parent_id);
+	e->size = n->s_size;
+	e->plain_size = n->s_len;
+	e->has_hash = n->flags & NODE_HASHED;
+	memcpy(e->hash, n->s_hash, sizeof(e->hash));
+	e->mode = n->mode;
+	e->mtime = n->mtime;
+	if (S_ISLNK(n->mode))
+		node_get_target(db, n->ino, e->target, sizeof(e->target));
+	rc = node_path(db, n->ino, e->path, sizeof(e->path));
+	if (rc == -ENAMETOOLONG || rc == -ELOOP) {
+		e->path[0] = '\0';
+		rc = 0;
+	}
+	return rc;
+}
+
+int ledger_add_back(struct db *db, const struct node *n, const char *parent_id,
+                    int64_t time)
+{
+	struct ledger_entry *e = malloc(sizeof(*e));
+	int rc = e ? ledger_get(db, n->s_id, e) : -ENOMEM;
+
+	if (rc == 0 && e->what == LEDGER_DELETED) {
+		rc = fill_back(db, n, parent_id, e);
+		e->time = time;
+		if (rc == 0)
+			rc = ledger_add(db, e);
+	}
+	free(e);
+	return rc == -ENOENT ? 0 : rc;
 }
 
 /* ---- reading ----------------------------------------------------------- */

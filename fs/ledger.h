@@ -29,6 +29,8 @@ enum ledger_what {
 	LEDGER_CONTENT,     /* new content for it */
 	LEDGER_MOVED,       /* another name, folder or times */
 	LEDGER_DELETED,
+	LEDGER_BACK, /* seen there again after DELETED: somebody took it out of
+	              * the recycle bin, some time before that */
 };
 
 struct ledger_entry {
@@ -61,6 +63,11 @@ int ledger_add(struct db *db, struct ledger_entry *e);
  * parents), before their rows forget the ids: its own entry is the first of
  * that time. */
 int ledger_add_deleted(struct db *db, uint64_t ino, int64_t time);
+
+/* BACK for the item of a node that was just made for it, if the newest entry
+ * is DELETED. `parent_id` as in struct ledger_entry. */
+int ledger_add_back(struct db *db, const struct node *n, const char *parent_id,
+                    int64_t time);
 
 /* The newest entry of an item. */
 int ledger_get(struct db *db, const char *id, struct ledger_entry *out_e);

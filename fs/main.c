@@ -43,12 +43,15 @@ static const struct command {
 	  "what proves that files are there" },
 	{ "verify", cmd_verify, "[--sample N | --deep]",
 	  "compare the server with what it confirmed" },
-	{ "drill", cmd_drill, "[N] [--json]",
-	  "try whether restoring works" },
+	{ "drill", cmd_drill, "[N] [--json]", "try whether restoring works" },
 	{ "put", cmd_put, "FILE... [--as NAME]", "upload, print the ids" },
 	{ "get", cmd_get, "ID|PATH [-o FILE]", "download one file" },
 	{ "versions", cmd_versions, "PATH [--json]",
 	  "what the service keeps of a file" },
+	{ "restore", cmd_restore, "PATH --at TIME [DEST]",
+	  "a file or tree as it was; --help" },
+	{ "undelete", cmd_undelete, "[PATH|ID]",
+	  "what was deleted here; brings it back" },
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(*commands))
@@ -85,7 +88,8 @@ static void print_help(FILE *f)
 	      "  7  in use by another process\n"
 	      "  8  local state is damaged; it was kept\n"
 	      "  9  a question could not be asked without a terminal\n"
-	      "  10 the server does not have what it confirmed\n",
+	      "  10 the server does not have what it confirmed\n"
+	      "  11 restored, but some is missing or not certain\n",
 	      f);
 }
 

@@ -109,7 +109,8 @@ static void fill(struct thing *t, const struct ledger_entry *e)
 /* Does it say which content there is, or only repeat what was said? */
 static bool is_content(const struct thing *t, const struct ledger_entry *e)
 {
-	if (e->what == LEDGER_CREATED || e->what == LEDGER_CONTENT)
+	if (e->what == LEDGER_CREATED || e->what == LEDGER_CONTENT ||
+	    e->what == LEDGER_BACK)
 		return true;
 	return !t->noted && (e->has_hash || e->size);
 }

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "fs/db.h"
+#include "fs/ledger.h"
 #include "fs/naming.h"
 #include "fs/plan.h"
 #include "fs/store.h"
@@ -274,6 +275,8 @@ static int insert(struct remote *r, struct tree_edit *e, struct db *db,
 	free(fold);
 	if (rc == 0 && v->target[0])
 		rc = node_set_target(db, n->ino, v->target);
+	if (rc == 0)
+		rc = ledger_add_back(db, n, it->parent_id, clock_real_ns());
 	if (rc == 0)
 		tree_edit_entry(e, n->parent, n->name);
 	if (rc == 0 && n->flags & NODE_DIRTY)

@@ -178,6 +178,11 @@ int graph_prepare_put_new(struct graph *g, const char *parent_id,
                           struct graph_prepared *p);
 int graph_prepare_put(struct graph *g, const char *id, const char *etag,
                       const void *data, size_t len, struct graph_prepared *p);
+/* Out of the recycle bin, personal accounts only (facts 3.3); NULL: the place,
+ * or the name, it had. */
+int graph_prepare_restore(struct graph *g, const char *id,
+                          const char *parent_id, const char *name,
+                          struct graph_prepared *p);
 int graph_prepare_versions(struct graph *g, const char *id,
                            struct graph_prepared *p);
 

@@ -286,6 +286,29 @@ int graph_prepare_patch(struct graph *g, const char *id, const char *etag,
 	return check(p, rc);
 }
 
+int graph_prepare_restore(struct graph *g, const char *id,
+                          const char *parent_id, const char *name,
+                          struct graph_prepared *p)
+{
+	struct buf path = BUF_INIT;
+	cJSON *json;
+	int rc;
+
+	graph_add_item(g, &path, id);
+	buf_add_str(&path, "/restore");
+	rc = prepare(p, RETRY_CREATE, "POST", 2, &path);
+	if (rc < 0)
+		return rc;
+	json = cJSON_CreateObject();
+	if ((name && !cJSON_AddStringToObject(json, "name", name)) ||
+	    (parent_id && !add_parent(json, parent_id)))
+		rc = -ENOMEM;
+	else
+		rc = set_json(p, json);
+	cJSON_Delete(json);
+	return check(p, rc);
+}
+
 int graph_prepare_delete(struct graph *g, const char *id, const char *etag,
                          struct graph_prepared *p)
 {

@@ -79,6 +79,9 @@
  *     {"op": "put", "path": "/A/b", "text": "..." | "size": n, "seed": n |
  *                   "base64": "...", "mtime": RFC 3339}  makes parents
  *     {"op": "mkdir" | "delete" | "destroy" | "touch", "path"}
+ *     {"op": "trim", "path"}     its old versions are kept no longer
+ *     {"op": "give_back", "path": "/"}   a person empties the recycle bin into
+ *                           the folders that its items were in
  *     {"op": "move", "path", "to": "/B/c"}               also renames
  *     {"op": "set", "path", "malware" | "locked" | "no_hash" | "wrong_hash" |
  *                   "no_tombstone" | "remote": bool}

@@ -183,6 +183,36 @@ static struct item *do_set(struct graphd *g, const cJSON *op, struct item *item)
 	return item;
 }
 
+/* All that is in the bin, what was deleted last first: a folder comes before
+ * what was deleted in it. */
+static struct item *do_give_back(struct graphd *g)
+{
+	struct drive *d = g->drive;
+	struct item *item = d->newest;
+
+	while (item) {
+		struct item *older = item->older;
+
+		if (item->state == ITEM_BINNED &&
+		    item->binned_with == item->num &&
+		    item->parent->state == ITEM_LIVE) {
+			char *name =
+				drive_free_name(d, item->parent, item->name);
+
+			if (!drive_child(d, item->parent, item->name)) {
+				free(name);
+				name = must_copy(item->name);
+			}
+			drive_restore(d, item, item->parent, name,
+			              graphd_now_ns(g));
+			free(name);
+			older = d->newest; /* the list is another one now */
+		}
+		item = older;
+	}
+	return d->root;
+}
+
 static struct item *run(struct graphd *g, const cJSON *op, const char **why)
 {
 	const char *what = json_str(op, "op"), *path = json_str(op, "path");
@@ -197,6 +227,8 @@ static struct item *run(struct graphd *g, const cJSON *op, const char **why)
 		return do_make(g, path, ITEM_FOLDER, why);
 	if (!strcmp(what, "fill"))
 		return do_fill(g, op, path, why);
+	if (!strcmp(what, "give_back"))
+		return do_give_back(g);
 	if (!strcmp(what, "package"))
 		return do_make(g, path, ITEM_PACKAGE, why);
 	*why = "there is no such item";
@@ -207,7 +239,10 @@ static struct item *run(struct graphd *g, const cJSON *op, const char **why)
 	if (!strcmp(what, "set"))
 		return do_set(g, op, item);
 	*why = "no such op";
-	if (!strcmp(what, "touch"))
+	if (!strcmp(what, "trim"))
+		while (item->nversions)
+			drive_drop_version(g->drive, item, 0);
+	else if (!strcmp(what, "touch"))
 		drive_touch(g->drive, item, graphd_now_ns(g));
 	else if (!strcmp(what, "delete"))
 		drive_bin(g->drive, item, graphd_now_ns(g));

@@ -315,6 +315,10 @@ static int prepare(struct graph *g, unsigned which, struct graph_prepared *p)
 		return graph_prepare_link(g, BASE "/x?token=1", p);
 	case 15:
 		return graph_prepare_delta(g, "A!1", false, p);
+	case 16:
+		return graph_prepare_restore(g, "A!1", "P", NULL, p);
+	case 17:
+		return graph_prepare_restore(g, "I", NULL, NULL, p);
 	}
 	return -EINVAL;
 }
@@ -362,6 +366,10 @@ static const struct {
 	{ "GET", BASE "/x?token=1", NULL, RETRY_PAGE, .units = 2 },
 	{ "GET", "/drives/b!Q/items/A!1/delta?$top=1000&" SELECT, NULL,
 	  RETRY_READ, .units = 2 },
+	{ "POST", "/drives/b!Q/items/A!1/restore",
+	  "{\"parentReference\":{\"id\":\"P\"}}", RETRY_CREATE, .units = 2 },
+	{ "POST", "/drives/b!Q/items/I/restore", "{}", RETRY_CREATE,
+	  .units = 2 },
 };
 
 static void check_prepared(struct graph *g, bool china)

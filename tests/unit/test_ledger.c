@@ -210,6 +210,33 @@ static void test_deleted(void)
 	tear_down();
 }
 
+static void test_back(void)
+{
+	struct ledger_entry got;
+	struct node n;
+
+	set_up();
+	add_node(20, NODE_ROOT, "f", true);
+	CHECK_EQ(node_get(db, 20, &n), 0);
+	n.flags |= NODE_HASHED;
+	CHECK_EQ(ledger_add_back(db, &n, "P", 50), 0);
+	CHECK_EQ(ledger_get(db, "f", &got), -ENOENT); /* nobody's delete */
+	add(LEDGER_CREATED, "f", "/20", "T1");
+	CHECK_EQ(ledger_add_back(db, &n, "P", 50), 0);
+	CHECK_EQ(ledger_get(db, "f", &got), 0);
+	CHECK_EQ(got.what, LEDGER_CREATED);
+	CHECK_EQ(ledger_add_deleted(db, 20, 60), 0);
+	CHECK_EQ(ledger_add_back(db, &n, "P", 70), 0);
+	CHECK_EQ(ledger_get(db, "f", &got), 0);
+	CHECK_EQ(got.what, LEDGER_BACK);
+	CHECK_EQ(got.time, 70);
+	CHECK_STR(got.parent_id, "P");
+	CHECK_EQ(got.size, 20);
+	CHECK(got.has_hash);
+	CHECK_EQ(got.mode, 0100644);
+	tear_down();
+}
+
 static void test_all_in_order(void)
 {
 	struct names all = { .max = 9 }, some = { .max = 2 };
@@ -274,6 +301,7 @@ int main(void)
 	RUN(test_tags);
 	RUN(test_keeps_the_newest);
 	RUN(test_deleted);
+	RUN(test_back);
 	RUN(test_all_in_order);
 	RUN(test_content);
 	RUN(test_no_memory);

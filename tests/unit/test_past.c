@@ -225,6 +225,21 @@ static void test_back_from_the_bin(void)
 	CHECK_STR(AT(25), "a=1!B ");
 }
 
+/* When this machine saw it again is known, if it did. */
+static void test_seen_again(void)
+{
+	static const struct row rows[] = {
+		{ 10, MADE, "a", "R", "/a", 1 },
+		{ 20, GONE, "a", "R", "/a", 1 },
+		{ 30, LEDGER_BACK, "a", "R", "/b", 1 },
+	};
+	static const struct now now[] = { { "a", "R", "b", 1, 10 } };
+
+	CHECK_STR(AT(15), "a=1 ");
+	CHECK_STR(AT(25), "");
+	CHECK_STR(AT(35), "b=1 ");
+}
+
 /* Written by a release that noted less. */
 static void test_old_entries(void)
 {
@@ -303,6 +318,7 @@ int main(void)
 	RUN(test_folder_by_path);
 	RUN(test_other_devices);
 	RUN(test_back_from_the_bin);
+	RUN(test_seen_again);
 	RUN(test_old_entries);
 	RUN(test_loops);
 	RUN(test_no_memory);

@@ -437,6 +437,14 @@ class Graphd:
         """Deleted for good, old versions too."""
         self._change("destroy", path)
 
+    def trim(self, path):
+        """The service keeps no old version of it any more."""
+        self._change("trim", path)
+
+    def give_back(self):
+        """A person empties the recycle bin into the folders all was in."""
+        self._change("give_back", "", "")
+
     def touch(self, path):
         """Tags move, nothing else does."""
         self._change("touch", path)

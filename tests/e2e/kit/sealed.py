@@ -168,6 +168,9 @@ class SealedGraphd(graphd.Graphd):
     def destroy(self, path):
         super().destroy(self.raw_path(path))
 
+    def trim(self, path):
+        super().trim(self.raw_path(path))
+
     def touch(self, path):
         super().touch(self.raw_path(path))
 
