@@ -6,7 +6,8 @@
  *  - what was edited in place is, per block, one of the things written since
  *    it was last durable; never zeros that nobody wrote, never a checksum that
  *    does not fit;
- *  - what is fetched again mixes with nothing. */
+ *  - what is fetched again mixes with nothing, whether it is read first or
+ *    written to. */
 #include "fs/content.h"
 
 #include <errno.h>
@@ -15,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fs/attempt.h"
 #include "fs/db.h"
 #include "net/log.h"
 #include "tests/unit/content_rig.h"
@@ -44,6 +46,7 @@ struct file {
 	struct content *c;
 	struct state states[NSTATES]; /* the last one is the present one */
 	unsigned n;
+	bool wrote; /* before it was read, after a cut */
 };
 
 static struct crig rig;
@@ -240,6 +243,24 @@ static void do_tidy(void)
 	look_for_log_flushes();
 }
 
+/* It has begun to be sent: what it goes back to gets a number of its own. */
+static void do_send(struct file *f)
+{
+	struct attempt *a = attempt_alloc();
+	struct db *db;
+	int rc;
+
+	a->ino = f->ino;
+	a->gen = content_gen(f->c);
+	CHECK_EQ(store_begin(rig.store, &db), 0);
+	rc = attempt_is_open(db, f->ino);
+	if (rc == 0)
+		rc = attempt_insert(db, a);
+	CHECK(rc >= 0);
+	CHECK_EQ(store_commit(rig.store), 0);
+	attempt_free(a);
+}
+
 /* ---- afterwards -------------------------------------------------------- */
 
 static unsigned find_version(const uint8_t *block, uint64_t off)
@@ -340,6 +361,23 @@ static void match(struct file *f, const struct state *found, bool cut)
 	pin(top(f));
 }
 
+/* Writes one block before anybody has read the file. */
+static void write_first(struct file *f)
+{
+	uint64_t blocks = content_size(f->c) / POWER_BLOCK;
+	unsigned at;
+
+	f->wrote = blocks && draw(2);
+	if (!f->wrote)
+		return;
+	at = draw((uint32_t)blocks);
+	version = version == VERSIONS - 1 ? 2 : version + 1;
+	crig_write(f->c, at * POWER_BLOCK, POWER_BLOCK, version);
+	log_flushes = power_count_log_flushes();
+	for (unsigned k = 0; k < f->n; k++)
+		f->states[k].may[at] |= BIT(version);
+}
+
 static void check_file(struct file *f, bool cut)
 {
 	struct node n = crig_node(&rig, f->ino);
@@ -358,9 +396,11 @@ static void check_file(struct file *f, bool cut)
 		return;
 	}
 	CHECK_EQ(content_get(rig.cs, n.cid, false, &f->c), 0);
+	CHECK_EQ(n.gen, content_gen(f->c));
+	if (cut)
+		write_first(f);
 	read_found(f->c, &found);
 	match(f, &found, cut);
-	CHECK_EQ(n.gen, content_gen(f->c));
 }
 
 static void do_crash(bool cut)
@@ -391,13 +431,18 @@ static void do_crash(bool cut)
 	}
 	for (int i = 0; i < NFILES; i++)
 		check_file(&files[i], cut);
+	for (int i = 0; i < NFILES; i++) {
+		if (files[i].ino && files[i].wrote)
+			do_fsync(&files[i]);
+		files[i].wrote = false;
+	}
 }
 
 /* ---- one run ----------------------------------------------------------- */
 
 static void do_something(struct file *f)
 {
-	switch (draw(13)) {
+	switch (draw(14)) {
 	case 0:
 		do_truncate(f);
 		break;
@@ -429,6 +474,9 @@ static void do_something(struct file *f)
 		break;
 	case 9:
 		content_freeze(f->c);
+		break;
+	case 10:
+		do_send(f);
 		break;
 	default:
 		do_write(f);
