@@ -1,10 +1,12 @@
 """Goal: the scripts of contrib/recipes do what their texts say: backed up,
 checked, changed, backed up, restored on a machine that lost all its state."""
 
+import calendar
 import os
 import re
 import shutil
 import subprocess
+import time
 
 import pytest
 
@@ -162,6 +164,21 @@ def test_duplicity(recipe, base, lose):
     assert trees.describe(base / "out then") == before
 
 
+@pytest.mark.mount_options("--append-only")
+@needs("duplicity")
+def test_append_only(recipe, base, mnt, signed_in):
+    """What the texts say of it: archives can be added and not overwritten."""
+    duplicity, nightly = recipe("duplicity"), recipe("nightly")
+    for name in ("one", "two"):
+        (recipe.source / name).write_bytes(b"new")
+        duplicity.run("backup")
+        nightly.run("run", SLOT=name)
+    duplicity.run("restore", base / "out")
+    trees.assert_same(base / "out", recipe.source)
+    said = nightly.run("run", SLOT="one", check=1)
+    assert "not permitted" in said or "append" in said
+
+
 def test_not_mounted(recipe, mnt, signed_in):
     """Nothing is written into the directory below the mount."""
     signed_in.run("umount", mnt.path, check=0)
@@ -259,6 +276,41 @@ def test_share_vault(recipe, mnt, signed_in, second_machine):
     here.run("shut-out", "laptop")
     assert "laptop" not in here.run("who")
     assert "not a member" in there.run("who", check=program.NO_MEMBER)
+
+
+def encrypt(path):
+    """Of the same size. (XOR by one byte may keep the service's hash, which
+    is linear; ciphers don't.)"""
+    path.write_bytes(os.urandom(path.stat().st_size))
+    path.rename(path.with_name(path.name + ".locked"))
+
+
+@pytest.mark.configs("personal-vault", "work")
+@pytest.mark.mount_options("--hold-after", "20:50%/10m")
+@needs("rsync")
+def test_ransomware(recipe, base, mnt, signed_in):
+    """Some is encrypted and sent, the rest is held; all comes back."""
+    recipe("rsync").run("backup", TARGET=str(mnt / "docs"))
+    before = time.strftime("%Y-%m-%dT%H:%M:%SZ",
+                           time.gmtime(time.time() + 1))
+    proc.wait_until(lambda: time.time() > calendar.timegm(time.strptime(
+        before, "%Y-%m-%dT%H:%M:%SZ")) + 1, 5, "the next second")
+    for i, path in enumerate(sorted((mnt / "docs").rglob("*"))):
+        if path.is_file():
+            encrypt(path)
+        if i % 10 == 9:
+            signed_in.run("flush", "--timeout", "20")
+    crisis = recipe("ransomware")
+    crisis.run("stop")
+    mnt.wait()
+    crisis.run("stop")
+    mnt.start()
+    mnt.wait_mounted()
+    assert "overwrites" in crisis.run("look")
+    crisis.run("undo")
+    signed_in.flush()
+    crisis.run("restore", before, base / "out", WHAT="docs")
+    trees.assert_same(base / "out", recipe.source)
 
 
 class mounted:
