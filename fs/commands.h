@@ -26,6 +26,7 @@ int cmd_key(struct config *cfg, int argc, char **argv);
 int cmd_check(struct config *cfg, int argc, char **argv);
 int cmd_receipt(struct config *cfg, int argc, char **argv);
 int cmd_drill(struct config *cfg, int argc, char **argv);
+int cmd_doctor(struct config *cfg, int argc, char **argv);
 int cmd_verify(struct config *cfg, int argc, char **argv);
 int cmd_rescue(struct config *cfg, int argc, char **argv);
 int cmd_restore(struct config *cfg, int argc, char **argv);

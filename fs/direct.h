@@ -28,9 +28,10 @@ struct direct_vault;
 struct keystore;
 struct session;
 
-#define DIRECT_WHY    1024
-#define DIRECT_PATH   4096
-#define DIRECT_TARGET 4096 /* bytes of a link target, NUL included */
+#define DIRECT_WHY      1024
+#define DIRECT_PATH     4096
+#define DIRECT_TRIAL_MS 20000
+#define DIRECT_TARGET   4096 /* bytes of a link target, NUL included */
 
 struct direct {
 	struct session *session;
@@ -41,6 +42,8 @@ struct direct {
 	char folder_id[NODE_ID_MAX + 1];
 	bool personal;      /* the kind of the drive */
 	char web_url[1024]; /* of the drive, for a browser; "": not told */
+	bool trial; /* direct_put() takes an upload session for small files,
+	             * too, and a transfer gives up after DIRECT_TRIAL_MS */
 	char *why;
 };
 
@@ -160,6 +163,10 @@ int direct_raw_item(struct direct *d, const char *id, struct item *out);
 /* -ENOENT: nothing of exactly that name. */
 int direct_raw_child(struct direct *d, const char *parent_id, const char *name,
                      struct item *out);
+
+/* To the recycle bin, by id and tag; a tag that moved by itself is followed.
+ * -ESTALE: it has another content by now. */
+int direct_raw_delete(struct direct *d, const struct item *it);
 
 /* Each child of a folder; `each` ends it with anything but 0, which comes back.
  * No snapshot: what changes meanwhile may be missed, or come twice. */

@@ -113,7 +113,7 @@ static int add_piece(void *arg, const void *data, size_t len)
 	return buf_add(arg, data, len);
 }
 
-static int feed(struct opening *o, struct download *dl)
+static int feed(struct opening *o, const struct direct *d, struct download *dl)
 {
 	struct buf piece = BUF_INIT;
 	uint64_t off, len;
@@ -121,7 +121,7 @@ static int feed(struct opening *o, struct download *dl)
 
 	while (rc == 0 && o->ops->reader_needs(o->reader, 0, &off, &len)) {
 		buf_clear(&piece);
-		rc = direct_read_range(dl, off, len, add_piece, &piece);
+		rc = direct_read_range(d, dl, off, len, add_piece, &piece);
 		o->at = off;
 		if (rc == 0)
 			add_to_hash(o, piece.data, piece.len);
@@ -162,10 +162,11 @@ static int take(struct opening *o)
 	return rc;
 }
 
-static int read_chunks(struct opening *o, struct download *dl)
+static int read_chunks(struct opening *o, const struct direct *d,
+                       struct download *dl)
 {
 	uint64_t from, last, len;
-	int rc = feed(o, dl);
+	int rc = feed(o, d, dl);
 
 	if (rc == 0)
 		rc = take(o);
@@ -173,8 +174,8 @@ static int read_chunks(struct opening *o, struct download *dl)
 		o->ops->reader_range(o->reader, o->next, &from, &len);
 		o->ops->reader_range(o->reader, o->end - 1, &last, &len);
 		o->at = from;
-		rc = direct_read_range(dl, from, last + len - from, on_sealed,
-		                       o);
+		rc = direct_read_range(d, dl, from, last + len - from,
+		                       on_sealed, o);
 	}
 	if (rc == 0 && o->last.len)
 		rc = deliver(o, o->end, o->last.data, o->last.len);
@@ -225,7 +226,7 @@ static int get_content(struct direct *d, const struct direct_file *f,
 		                  version ? NULL : it->etag, part->size, NULL,
 		                  version, &dl);
 		if (rc == 0) {
-			rc = read_chunks(o, dl);
+			rc = read_chunks(o, d, dl);
 			download_free(dl);
 		}
 	} else if (o->ops->header_size) {

@@ -67,8 +67,8 @@ void direct_known_bond(struct direct *d, const char *item_id,
 
 /* A range of them, in order. `dl`: opened for what is meant. */
 struct download;
-int direct_read_range(struct download *dl, uint64_t off, uint64_t len,
-                      direct_sink_fn *sink, void *arg);
+int direct_read_range(const struct direct *d, struct download *dl, uint64_t off,
+                      uint64_t len, direct_sink_fn *sink, void *arg);
 
 /* The line for what such a thing ended with. */
 void direct_say_transfer(struct direct *d, const struct direct_file *f, int rc);

@@ -102,8 +102,8 @@ static int pump(struct inflow *in, direct_sink_fn *sink, void *arg)
 	return rc;
 }
 
-int direct_read_range(struct download *dl, uint64_t off, uint64_t len,
-                      direct_sink_fn *sink, void *arg)
+int direct_read_range(const struct direct *d, struct download *dl, uint64_t off,
+                      uint64_t len, direct_sink_fn *sink, void *arg)
 {
 	struct inflow in = { .rc = 0 };
 	struct download_range *range;
@@ -112,7 +112,8 @@ int direct_read_range(struct download *dl, uint64_t off, uint64_t len,
 	pthread_mutex_init(&in.lock, NULL);
 	lock_cond_init(&in.moved);
 	lock_take(&in.lock, LOCK_LEAF); /* `done` waits until range is set */
-	rc = download_start(dl, off, len, HTTP_PRIO_USER, PATIENCE_MS, on_data,
+	rc = download_start(dl, off, len, HTTP_PRIO_USER,
+	                    d->trial ? DIRECT_TRIAL_MS : PATIENCE_MS, on_data,
 	                    on_done, &in, &range);
 	if (rc == 0)
 		in.range = range;
@@ -166,7 +167,7 @@ int direct_download(struct direct *d, const struct direct_file *f, uint64_t off,
 	             : 0;
 
 	if (rc == 0 && len) {
-		rc = direct_read_range(dl, off, len, sink, sink_arg);
+		rc = direct_read_range(d, dl, off, len, sink, sink_arg);
 		download_free(dl);
 	}
 	if (rc < 0)

@@ -37,6 +37,47 @@ int direct_raw_child(struct direct *d, const char *parent_id, const char *name,
 	return rc == 0 && strcmp(out->name, name) != 0 ? -ENOENT : rc;
 }
 
+#define DELETE_TRIES 4
+
+static int delete_once(struct direct *d, const struct item *it,
+                       struct direct_answer *a)
+{
+	struct graph_prepared p = direct_call();
+	int rc = graph_prepare_delete(d->session->graph, it->id, it->etag, &p);
+
+	return rc < 0 ? rc : direct_ask(d, &p, "delete", a);
+}
+
+int direct_raw_delete(struct direct *d, const struct item *it)
+{
+	struct item *now = malloc(sizeof(*now));
+	struct direct_answer *a = calloc(1, sizeof(*a));
+	int rc = now && a ? -ESTALE : -ENOMEM;
+
+	if (rc == -ESTALE)
+		*now = *it;
+	for (int i = 0; i < DELETE_TRIES && rc == -ESTALE; i++) {
+		rc = delete_once(d, now, a);
+		if (rc == 0 || a->status == 404) {
+			rc = 0;
+			break;
+		}
+		if (a->status != 412 && !a->look)
+			break;
+		rc = direct_raw_item(d, it->id, now);
+		if (rc == -ENOENT)
+			rc = 0;
+		else if (rc == 0)
+			rc = -ESTALE; /* once more, by the tag it has now */
+		if (now->size != it->size || now->has_hash != it->has_hash ||
+		    memcmp(now->hash, it->hash, sizeof(now->hash)) != 0)
+			break;
+	}
+	free(a);
+	free(now);
+	return rc;
+}
+
 /* ---- a folder ------------------------------------------------------------ */
 
 static int each_of(const cJSON *value, struct item *it, direct_each_fn *each,

@@ -69,7 +69,9 @@ static void on_end(void *arg, const struct upload_end *end)
 static void wait_for_end(struct outgoing *o, struct upload *u)
 {
 	const struct put *p = o->p;
-	bool canceled = false;
+	int64_t until =
+		p->d->trial ? clock_mono_ms() + DIRECT_TRIAL_MS : INT64_MAX;
+	bool canceled = false, late = false;
 
 	lock_take(&o->lock, LOCK_LEAF);
 	while (!o->ended) {
@@ -79,14 +81,15 @@ static void wait_for_end(struct outgoing *o, struct upload *u)
 		lock_drop(&o->lock, LOCK_LEAF);
 		if (p->progress)
 			p->progress(p->arg, upload_sent(u), p->sealed);
-		if (interrupt_seen() && !canceled) {
+		late = late || clock_mono_ms() >= until;
+		if ((interrupt_seen() || late) && !canceled) {
 			upload_cancel(u);
 			canceled = true;
 		}
 		lock_take(&o->lock, LOCK_LEAF);
 	}
 	if (canceled && o->rc < 0) {
-		o->rc = -EINTR;
+		o->rc = late ? -ETIMEDOUT : -EINTR;
 		o->look = false;
 	}
 	lock_drop(&o->lock, LOCK_LEAF);
@@ -240,7 +243,8 @@ static int send_small(struct put *p, struct direct_answer *out)
 int put_send(struct put *p, struct direct_answer *out)
 {
 	const struct codec_ops *ops = p->d->codec->ops;
-	uint64_t small = ops->times_in_item ? 0 : ops->small_max;
+	bool always = ops->times_in_item || p->d->trial;
+	uint64_t small = always ? 0 : ops->small_max;
 
 	return p->sealed > small ? send_session(p, out) : send_small(p, out);
 }

@@ -44,6 +44,7 @@ static const struct command {
 	{ "verify", cmd_verify, "[--sample N | --deep]",
 	  "compare the server with what it confirmed" },
 	{ "drill", cmd_drill, "[N] [--json]", "try whether restoring works" },
+	{ "doctor", cmd_doctor, "[--json]", "try what a mount needs" },
 	{ "put", cmd_put, "FILE... [--as NAME]", "upload, print the ids" },
 	{ "get", cmd_get, "ID|PATH [-o FILE]", "download one file" },
 	{ "versions", cmd_versions, "PATH [--json]",
