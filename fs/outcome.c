@@ -41,7 +41,7 @@ static int begin(const struct outcome *o, uint64_t ino, struct edit *x)
 	}
 	rc = node_get(x->db, ino, x->n);
 	if (rc < 0) {
-		rc = tree_edit_end(x->e, rc);
+		tree_edit_end(x->e, rc);
 		free(x->n);
 	}
 	return rc;
