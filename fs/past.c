@@ -104,6 +104,8 @@ static void fill(struct thing *t, const struct ledger_entry *e)
 	t->plain_size = e->plain_size;
 	t->has_hash = e->has_hash;
 	memcpy(t->hash, e->hash, sizeof(t->hash));
+	t->has_plain_hash = e->has_plain_hash;
+	memcpy(t->plain_hash, e->plain_hash, sizeof(t->plain_hash));
 }
 
 /* Does it say which content there is, or only repeat what was said? */
@@ -362,12 +364,14 @@ static struct past_item describe(const struct found *f)
 		                .size = t->size,
 		                .plain_size = t->plain_size,
 		                .has_hash = t->has_hash,
+		                .has_plain_hash = t->has_plain_hash,
 		                .confirmed = t->confirmed,
 		                .present = t->present,
 		                .deleted = t->ended_at,
 		                .doubts = t->doubts };
 
 	memcpy(it.hash, t->hash, sizeof(it.hash));
+	memcpy(it.plain_hash, t->plain_hash, sizeof(it.plain_hash));
 	if (!t->present && !t->ended && t->id[0] && !S_ISDIR(it.mode))
 		it.doubts |= PAST_VANISHED;
 	return it;

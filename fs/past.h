@@ -24,6 +24,7 @@
 #include <sys/types.h>
 
 #include "fs/node.h"
+#include "fs/plainhash.h"
 
 struct ledger_entry;
 struct past;
@@ -72,8 +73,9 @@ struct past_item {
 
 	bool known; /* the ledger says which content it had: */
 	uint64_t size, plain_size;
-	bool has_hash;
+	bool has_hash, has_plain_hash;
 	uint8_t hash[NODE_HASH_SIZE];
+	uint8_t plain_hash[PLAINHASH_SIZE];
 	int64_t confirmed; /* when it was noted */
 
 	bool present; /* it is there now */

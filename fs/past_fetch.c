@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fs/past.h"
+#include "fs/plainhash.h"
 #include "net/versions.h"
 
 /* One item on its way. */
@@ -52,6 +53,61 @@ static int list(struct fetching *g)
 
 /* ---- by what the ledger says --------------------------------------------- */
 
+/* The service's hash is linear: two contents of one size can have the same
+ * without anybody's doing. Where the ledger has one of the plaintext, it
+ * decides. */
+struct checked {
+	const struct past_sink *to;
+	struct plainhash *hash;
+	uint64_t at;
+};
+
+static int checked_begin(void *arg)
+{
+	struct checked *c = arg;
+
+	plainhash_free(c->hash);
+	c->hash = plainhash_new();
+	c->at = 0;
+	return c->hash ? c->to->begin(c->to->arg) : -ENOMEM;
+}
+
+static int checked_write(void *arg, const void *data, size_t len)
+{
+	struct checked *c = arg;
+
+	plainhash_update(c->hash, data, len, c->at);
+	c->at += len;
+	return c->to->write(c->to->arg, data, len);
+}
+
+/* `v` NULL: what is current. -EBADMSG: it is not what the ledger means. */
+static int fetch_noted(struct fetching *g, const struct version *v)
+{
+	const struct past_item *it = g->it;
+	struct checked c = { .to = g->sink };
+	const struct past_sink sink = { checked_begin, checked_write, &c };
+	uint8_t got[PLAINHASH_SIZE];
+	int rc = fetch_part(g->d, &g->file, &sink, v ? v->id : NULL, it->size,
+	                    it->has_hash ? it->hash : NULL);
+
+	if (rc == 0 && it->has_plain_hash &&
+	    (!plainhash_final(c.hash, c.at, got) ||
+	     memcmp(got, it->plain_hash, sizeof(got)) != 0)) {
+		snprintf(g->d->why, DIRECT_WHY,
+		         "it has the size and the service's hash of what it "
+		         "was, but is something else");
+		rc = -EBADMSG;
+	}
+	plainhash_free(c.hash);
+	return rc;
+}
+
+static bool is_sure(const struct past_item *it)
+{
+	return it->has_hash || it->has_plain_hash || !it->size;
+}
+
 static bool is_current(const struct fetching *g)
 {
 	const struct item *now = &g->file.item;
@@ -91,7 +147,6 @@ static const struct version *next_candidate(const struct fetching *g,
 
 static int try_candidates(struct fetching *g, bool *done, struct past_got *out)
 {
-	const uint8_t *hash = g->it->has_hash ? g->it->hash : NULL;
 	const struct version *v;
 	int rc = -ENODATA;
 
@@ -100,10 +155,10 @@ static int try_candidates(struct fetching *g, bool *done, struct past_got *out)
 		if (!v)
 			break;
 		done[v - g->versions.v] = true;
-		rc = fetch_part(g->d, &g->file, g->sink, v->id, v->size, hash);
+		rc = fetch_noted(g, v);
 		if (rc == 0) {
 			out->time = v->time;
-			out->sure = hash || !v->size;
+			out->sure = is_sure(g->it);
 			return 0;
 		}
 		/* Another one of that size, or trimmed meanwhile. */
@@ -120,9 +175,11 @@ static int fetch_known(struct fetching *g, struct past_got *out)
 	int rc;
 
 	if (is_current(g)) {
-		out->sure = g->it->has_hash || !g->it->size;
+		out->sure = is_sure(g->it);
 		out->time = g->file.item.mtime;
-		return fetch_current(g);
+		rc = fetch_noted(g, NULL);
+		if (rc != -EBADMSG || !g->it->has_plain_hash)
+			return rc;
 	}
 	rc = list(g);
 	if (rc < 0)

@@ -17,9 +17,10 @@ struct thing {
 	mode_t mode;
 	int64_t mtime;
 	char *target;
-	bool known, has_hash;
+	bool known, has_hash, has_plain_hash;
 	uint64_t size, plain_size;
 	uint8_t hash[NODE_HASH_SIZE];
+	uint8_t plain_hash[PLAINHASH_SIZE];
 	int64_t confirmed;
 
 	/* By all of the ledger. */
