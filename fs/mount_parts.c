@@ -19,6 +19,7 @@
 #include "fs/engine.h"
 #include "fs/events.h"
 #include "fs/fetch.h"
+#include "fs/history.h"
 #include "fs/hold.h"
 #include "fs/item.h"
 #include "fs/lock.h"
@@ -426,6 +427,20 @@ static int open_fetch(struct mount *m)
 	return fetch_new(&opt, &nmb->fetch);
 }
 
+static int open_history(struct nmb *nmb)
+{
+	struct history_options opt = {
+		.graph = nmb->session->graph,
+		.store = nmb->store,
+		.work = nmb->work,
+		.codec = nmb->codec,
+		.deadline_ms =
+			(int64_t)config_number(nmb->config, CONFIG_DEADLINE),
+	};
+
+	return history_new(&opt, &nmb->history);
+}
+
 static int open_ahead(struct mount *m)
 {
 	struct nmb *nmb = &m->nmb;
@@ -585,6 +600,8 @@ int mount_open_parts(struct mount *m, char *why, size_t size)
 	if (rc == 0)
 		rc = open_fetch(m);
 	if (rc == 0)
+		rc = open_history(nmb);
+	if (rc == 0)
 		rc = open_ahead(m);
 	if (rc == 0)
 		rc = open_engine(m);
@@ -620,6 +637,7 @@ void mount_close_parts(struct mount *m)
 	space_stop(nmb->space);
 	ahead_stop(nmb->ahead);
 	fetch_stop(nmb->fetch);
+	history_stop(nmb->history);
 	vault_watch_stop(nmb->watch);
 	engine_stop(nmb->engine); /* ends the requests of the watch, too */
 	vault_watch_free(nmb->watch);
@@ -630,6 +648,7 @@ void mount_close_parts(struct mount *m)
 	engine_free(nmb->engine);
 	ahead_free(nmb->ahead);
 	fetch_free(nmb->fetch);
+	history_free(nmb->history);
 	space_free(nmb->space);
 	/* Not before the threads that answered have ended: each has a pipe of
 	 * the session, which goes with it only as long as the session lives. */

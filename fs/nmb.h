@@ -18,6 +18,7 @@ struct engine;
 struct events;
 struct fetch;
 struct file;
+struct history;
 struct fuse_session;
 struct keystore;
 struct membership;
@@ -56,6 +57,7 @@ struct nmb {
 	struct tree *tree;
 	struct fetch *fetch;
 	struct ahead *ahead; /* what is read next; may be NULL */
+	struct history *history; /* .versions */
 	struct engine *engine;
 	struct vault_watch *watch; /* of a vault's descriptor */
 	struct control *control;   /* the socket */

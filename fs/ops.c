@@ -5,6 +5,7 @@
 
 #include "fs/codec.h"
 #include "fs/engine.h"
+#include "fs/history.h"
 #include "fs/ops_internal.h"
 #include "fs/space.h"
 #include "net/clock.h"
@@ -46,12 +47,20 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 		log_warn("fuse: no write-back cache in this kernel");
 }
 
+static void forget(struct nmb *nmb, fuse_ino_t ino, uint64_t count)
+{
+	if (history_owns(ino))
+		history_forget(nmb->history, ino, count);
+	else
+		tree_forget(nmb->tree, ino, count);
+}
+
 /* Valid replies: none. */
 static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)
 {
 	struct nmb *nmb = fuse_req_userdata(req);
 
-	tree_forget(nmb->tree, ino, nlookup);
+	forget(nmb, ino, nlookup);
 	fuse_reply_none(req);
 }
 
@@ -62,7 +71,7 @@ static void op_forget_multi(fuse_req_t req, size_t count,
 	struct nmb *nmb = fuse_req_userdata(req);
 
 	for (size_t i = 0; i < count; i++)
-		tree_forget(nmb->tree, forgets[i].ino, forgets[i].nlookup);
+		forget(nmb, forgets[i].ino, forgets[i].nlookup);
 	fuse_reply_none(req);
 }
 
@@ -82,9 +91,12 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino,
 {
 	struct nmb *nmb = fuse_req_userdata(req);
 	struct stat st;
-	int rc = tree_get_attr(nmb->tree, ino, &st);
+	int rc;
 
 	(void)fi;
+	if (ops_history_getattr(req, ino))
+		return;
+	rc = tree_get_attr(nmb->tree, ino, &st);
 	reply_attr(req, rc, &st);
 }
 
@@ -153,8 +165,11 @@ static bool run_setattr(struct call *c)
 static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr,
                        int to_set, struct fuse_file_info *fi)
 {
-	struct call *c = ops_new(req, run_setattr, ino, NULL, fi);
+	struct call *c;
 
+	if (ops_history_refuse(req, ino))
+		return;
+	c = ops_new(req, run_setattr, ino, NULL, fi);
 	if (c) {
 		c->st = *attr;
 		c->flags = to_set;

@@ -145,6 +145,19 @@ static bool started(struct call *c, struct parked *p, int rc)
 	return true;
 }
 
+int ops_park(struct call *c, struct parked **out_p)
+{
+	int64_t left = time_left(c, -EIO);
+
+	return left > 0 ? park_add(c->nmb->park, c->req, resume, c, out_p)
+	                : -EIO;
+}
+
+bool ops_parked(struct call *c, struct parked *p, int rc)
+{
+	return started(c, p, rc);
+}
+
 bool ops_on_worker(struct call *c)
 {
 	struct parked *p;

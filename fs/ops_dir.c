@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/history.h"
+
 /* Offsets: "." has 1, ".." has 2, an entry its ino (NODE_FIRST and up). */
 #define OFF_DOT    1
 #define OFF_DOTDOT 2
@@ -97,6 +99,10 @@ static int add_entry(struct page *p, const char *name,
 static int add_child(void *arg, const char *name, uint64_t ino,
                      const struct tree_entry *e)
 {
+	const struct page *p = arg;
+
+	if (p->call->ino == FUSE_ROOT_ID && !strcmp(name, HISTORY_NAME))
+		history_note_taken(p->call->nmb->history);
 	return add_entry(arg, name, e, (off_t)ino);
 }
 
@@ -170,7 +176,8 @@ void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
                 struct fuse_file_info *fi)
 {
 	(void)fi;
-	start_list(req, run_readdir, ino, size, off);
+	if (!ops_history_readdir(req, ino, size, off, false))
+		start_list(req, run_readdir, ino, size, off);
 }
 
 /* Valid replies: buf, data, err. */
@@ -178,5 +185,6 @@ void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
                     struct fuse_file_info *fi)
 {
 	(void)fi;
-	start_list(req, run_readdirplus, ino, size, off);
+	if (!ops_history_readdir(req, ino, size, off, true))
+		start_list(req, run_readdirplus, ino, size, off);
 }

@@ -7,6 +7,7 @@
 #include "fs/codec.h"
 #include "fs/content.h"
 #include "fs/fetch.h"
+#include "fs/history.h"
 #include "fs/lock.h"
 #include "fs/ops.h"
 #include "fs/space.h"
@@ -184,7 +185,8 @@ static bool run_open(struct call *c)
 /* Valid replies: open, err. */
 void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	ops_start(ops_new(req, run_open, ino, NULL, fi));
+	if (!ops_history_open(req, ino, fi))
+		ops_start(ops_new(req, run_open, ino, NULL, fi));
 }
 
 /* Waits for no room: the kernel holds the directory's lock, and who lists it
@@ -224,8 +226,11 @@ static bool run_create(struct call *c)
 void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
                struct fuse_file_info *fi)
 {
-	struct call *c = ops_new(req, run_create, parent, name, fi);
+	struct call *c;
 
+	if (ops_history_refuse(req, parent))
+		return;
+	c = ops_new(req, run_create, parent, name, fi);
 	if (c)
 		c->mode = mode;
 	ops_start(c);
@@ -236,8 +241,9 @@ void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct nmb *nmb = fuse_req_userdata(req);
 
-	(void)ino;
-	reply_error(req, tree_flush(nmb->tree, file_of(fi)->handle));
+	reply_error(req, history_owns(ino)
+	                         ? 0
+	                         : tree_flush(nmb->tree, file_of(fi)->handle));
 }
 
 /* Past its pages the kernel does not see that a file changes, and believes the
@@ -257,11 +263,12 @@ static void renew_times(struct nmb *nmb, uint64_t ino)
 void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct nmb *nmb = fuse_req_userdata(req);
-	struct file *f = file_of(fi);
-	uint64_t real_ino = f->ino;
+	uint64_t real_ino;
 
-	(void)ino;
-	if (tear_down(nmb, f))
+	if (ops_history_release(req, ino, fi))
+		return;
+	real_ino = file_of(fi)->ino;
+	if (tear_down(nmb, file_of(fi)))
 		renew_times(nmb, real_ino);
 	space_check(nmb->space);
 	reply_error(req, 0);
@@ -273,7 +280,8 @@ void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
 {
 	struct nmb *nmb = fuse_req_userdata(req);
 
-	(void)ino;
 	(void)datasync;
-	reply_error(req, tree_fsync(nmb->tree, file_of(fi)->handle));
+	reply_error(req, history_owns(ino)
+	                         ? 0
+	                         : tree_fsync(nmb->tree, file_of(fi)->handle));
 }

@@ -76,6 +76,12 @@ bool ops_wait_chunk(struct call *c, struct content *content, uint64_t off,
 /* Is it of a program that gets nothing from the network (fs/readers.h)? */
 bool ops_is_refused(const struct call *c);
 
+/* For other waits: a ticket for c, within the deadline; and afterwards, `rc`
+ * being whether somebody will wake it. */
+struct parked;
+int ops_park(struct call *c, struct parked **out_p);
+bool ops_parked(struct call *c, struct parked *p, int rc);
+
 /* Replies; the call is done. */
 bool ops_answer(struct call *c, int rc);
 bool ops_answer_entry(struct call *c, const struct tree_entry *e);
@@ -89,6 +95,27 @@ double ops_attr_timeout(const struct nmb *nmb, const struct stat *st);
 
 struct fuse_entry_param ops_entry_param(const struct nmb *nmb,
                                         const struct tree_entry *e);
+
+/* ---- ops_history.c: .versions ---------------------------------------------
+ */
+
+/* False: it is none of its nodeids. Else answered, or on the way. */
+bool ops_history_refuse(fuse_req_t req, fuse_ino_t ino); /* changes: EROFS */
+bool ops_history_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
+bool ops_history_getattr(fuse_req_t req, fuse_ino_t ino);
+bool ops_history_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+                         bool plus);
+bool ops_history_open(fuse_req_t req, fuse_ino_t ino,
+                      struct fuse_file_info *fi);
+bool ops_history_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+                      struct fuse_file_info *fi);
+bool ops_history_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence);
+bool ops_history_release(fuse_req_t req, fuse_ino_t ino,
+                         struct fuse_file_info *fi);
+
+/* A lookup of .versions itself: the tree has nothing of that name. */
+bool ops_history_is_top(const struct call *c);
+bool ops_history_top(struct call *c);
 
 /* ---- the operations, by file ----------------------------------------------
  */

@@ -9,6 +9,7 @@
 #include "fs/codec.h"
 #include "fs/content.h"
 #include "fs/fetch.h"
+#include "fs/history.h"
 #include "fs/lock.h"
 #include "fs/space.h"
 
@@ -83,8 +84,11 @@ static bool run_read(struct call *c)
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
              struct fuse_file_info *fi)
 {
-	struct call *c = ops_new(req, run_read, ino, NULL, fi);
+	struct call *c;
 
+	if (ops_history_read(req, ino, size, off, fi))
+		return;
+	c = ops_new(req, run_read, ino, NULL, fi);
 	if (c) {
 		c->size = size;
 		c->off = off;
@@ -267,8 +271,11 @@ static bool run_lseek(struct call *c)
 void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
               struct fuse_file_info *fi)
 {
-	struct call *c = ops_new(req, run_lseek, ino, NULL, fi);
+	struct call *c;
 
+	if (ops_history_lseek(req, ino, off, whence))
+		return;
+	c = ops_new(req, run_lseek, ino, NULL, fi);
 	if (c) {
 		c->off = off;
 		c->flags = whence;
@@ -342,9 +349,14 @@ void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
                         off_t off_out, struct fuse_file_info *fi_out,
                         size_t len, int flags)
 {
-	struct call *c = ops_new(req, run_copy, ino_in, NULL, fi_in);
+	struct call *c;
 
 	(void)flags;
+	if (history_owns(ino_in)) { /* by read and write, then */
+		reply_error(req, -EXDEV);
+		return;
+	}
+	c = ops_new(req, run_copy, ino_in, NULL, fi_in);
 	if (c) {
 		c->ino2 = ino_out;
 		c->fi2 = *fi_out;

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/history.h"
+
 #define ABSENT_S 1
 
 /* So that making a file does not ask three times. What another device makes
@@ -25,14 +27,18 @@ static bool run_lookup(struct call *c)
 	if (rc == -EAGAIN)
 		return ops_wait_list(c, list);
 	if (rc == -ENOENT)
-		return answer_absent(c);
+		return ops_history_is_top(c) ? ops_history_top(c)
+		                             : answer_absent(c);
+	if (rc == 0 && ops_history_is_top(c))
+		history_note_taken(c->nmb->history);
 	return rc < 0 ? ops_answer(c, rc) : ops_answer_entry(c, &e);
 }
 
 /* Valid replies: entry, err. */
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	ops_start(ops_new(req, run_lookup, parent, name, NULL));
+	if (!ops_history_lookup(req, parent, name))
+		ops_start(ops_new(req, run_lookup, parent, name, NULL));
 }
 
 static bool run_make(struct call *c)
@@ -49,8 +55,11 @@ static bool run_make(struct call *c)
 void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
               dev_t rdev)
 {
-	struct call *c = ops_new(req, run_make, parent, name, NULL);
+	struct call *c;
 
+	if (ops_history_refuse(req, parent))
+		return;
+	c = ops_new(req, run_make, parent, name, NULL);
 	if (c) {
 		c->mode = mode;
 		c->rdev = rdev;
@@ -90,9 +99,10 @@ static struct call *with_name2(struct call *c, const char *name2)
 void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent,
                 const char *name)
 {
-	struct call *c = ops_new(req, run_symlink, parent, name, NULL);
-
-	ops_start(with_name2(c, target));
+	if (ops_history_refuse(req, parent))
+		return;
+	ops_start(with_name2(ops_new(req, run_symlink, parent, name, NULL),
+	                     target));
 }
 
 /* Valid replies: readlink, err. */
@@ -113,7 +123,8 @@ void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct nmb *nmb = fuse_req_userdata(req);
 
-	reply_error(req, tree_unlink(nmb->tree, parent, name));
+	if (!ops_history_refuse(req, parent))
+		reply_error(req, tree_unlink(nmb->tree, parent, name));
 }
 
 static bool run_rmdir(struct call *c)
@@ -121,13 +132,17 @@ static bool run_rmdir(struct call *c)
 	uint64_t list;
 	int rc = tree_rmdir(c->nmb->tree, c->ino, c->name, &list);
 
+	if (rc == -ENOENT && ops_history_is_top(c))
+		rc = -EROFS;
+
 	return rc == -EAGAIN ? ops_wait_list(c, list) : ops_answer(c, rc);
 }
 
 /* Valid replies: err. */
 void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	ops_start(ops_new(req, run_rmdir, parent, name, NULL));
+	if (!ops_history_refuse(req, parent))
+		ops_start(ops_new(req, run_rmdir, parent, name, NULL));
 }
 
 static bool run_rename(struct call *c)
@@ -136,6 +151,8 @@ static bool run_rename(struct call *c)
 	int rc = tree_rename(c->nmb->tree, c->ino, c->name, c->ino2, c->name2,
 	                     (unsigned)c->flags, &list);
 
+	if (rc == -ENOENT && ops_history_is_top(c))
+		rc = -EROFS;
 	return rc == -EAGAIN ? ops_wait_list(c, list) : ops_answer(c, rc);
 }
 
@@ -143,9 +160,12 @@ static bool run_rename(struct call *c)
 void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
                fuse_ino_t new_parent, const char *new_name, unsigned flags)
 {
-	struct call *c = ops_new(req, run_rename, parent, name, NULL);
+	struct call *c;
 
-	c = with_name2(c, new_name);
+	if (ops_history_refuse(req, parent) ||
+	    ops_history_refuse(req, new_parent))
+		return;
+	c = with_name2(ops_new(req, run_rename, parent, name, NULL), new_name);
 	if (c) {
 		c->ino2 = new_parent;
 		c->flags = (int)flags;
