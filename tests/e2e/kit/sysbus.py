@@ -7,7 +7,7 @@ import pathlib
 import shutil
 import subprocess
 
-from . import proc
+from . import proc, program
 
 FAKE = pathlib.Path(__file__).with_name("fakebus.py")
 PYTHON = "/usr/bin/python3"
@@ -23,6 +23,9 @@ def why_not():
     """Why there can be none on this machine, or None."""
     if not shutil.which("dbus-daemon"):
         return "dbus-daemon is not installed"
+    if program.BINARY.exists() and \
+            b"PrepareForSleep" not in program.BINARY.read_bytes():
+        return "the program was built without GIO"
     done = subprocess.run([PYTHON, "-c", "import dbus, gi"],
                           capture_output=True, check=False)
     return "python3-dbus or python3-gi is missing" if done.returncode else None
