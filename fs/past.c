@@ -1,5 +1,6 @@
 #include "fs/past_internal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <search.h>
 #include <stdlib.h>
@@ -303,6 +304,7 @@ static char *path_of(const struct past *p, const struct thing *t, int *out_rc)
 			return NULL;
 		len += strlen(u->name) + 1;
 	}
+	assert(len); /* the root has no path */
 	path = malloc(len + 1);
 	if (!path) {
 		*out_rc = -ENOMEM;
