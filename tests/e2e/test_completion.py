@@ -167,6 +167,7 @@ ROWS = [
     (["keystore", "move", ""], ["sealed", "file", "command"], ["move"]),
     (["--keystore="], ["sealed", "file", "secret-service"], [":files"]),
     (["--log-level", ""], ["error", "warn", "info", "debug"], ["auth"]),
+    (["--metered", ""], ["pause", "ignore"], ["auth"]),
     (["--config", ""], [":files"], ["auth"]),
     (["--profile", ""], ["default", "second"], ["auth"]),
     (["approve", "--dry-run", ""], ["incoming", "outgoing"], [":files"]),

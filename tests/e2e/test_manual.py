@@ -124,8 +124,7 @@ def warnings_of(page):
 def test_it_says_all_that_help_says(page):
     shown = plain(page.read_text())
     top = help_of(program.BINARY)
-    for option, text in re.findall(r"(?m)^  (--[a-z0-9-]+(?: [A-Z]+)?) +(.*)",
-                                   top):
+    for option, text in re.findall(r"(?m)^  (--\S.*?)  +(\S.*)", top):
         text = re.sub(r" \[.*\]$", "", text)
         assert f"{option} {text}" in shown
     for number, text in re.findall(r"(?m)^  (\d+)  (.*)", top):
