@@ -49,7 +49,7 @@ static const char usage[] =
 	"\n"
 	"  missing   it is not on the server, or not in the folder any more\n"
 	"  changed   another device replaced it, and a mount will take that "
-        "in\n"
+	"in\n"
 	"  damaged   other bytes than the service confirmed, and nobody "
 	"changed it\n"
 	"  extra     not known here (yet); no failure\n"

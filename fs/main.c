@@ -89,8 +89,8 @@ static void print_help(FILE *f)
 	      "  7  in use by another process\n"
 	      "  8  local state is damaged; it was kept\n"
 	      "  9  a question could not be asked without a terminal\n"
-	      "  10 the server does not have what it confirmed\n"
-	      "  11 restored, but some is missing or not certain\n",
+	      "  10  the server does not have what it confirmed\n"
+	      "  11  restored, but some is missing or not certain\n",
 	      f);
 }
 
