@@ -206,10 +206,8 @@ static int fetch_by_time(struct fetching *g, struct past_got *out)
 		    (!best || v->time > best->time))
 			best = v;
 	}
-	if (rc == 0 && !best)
-		rc = -ENODATA;
-	if (rc < 0)
-		return rc;
+	if (!best)
+		return rc < 0 ? rc : -ENODATA;
 	out->sure = false;
 	out->time = best->time;
 	return best->current ? fetch_current(g)
