@@ -36,7 +36,7 @@ Signals:
 
 Exit status:
   0  done
-  42  odd
+  142 odd
 X
 ;;
 "one --help") cat <<'X'
@@ -127,8 +127,10 @@ def test_it_says_all_that_help_says(page):
     for option, text in re.findall(r"(?m)^  (--\S.*?)  +(\S.*)", top):
         text = re.sub(r" \[.*\]$", "", text)
         assert f"{option} {text}" in shown
-    for number, text in re.findall(r"(?m)^  (\d+)  (.*)", top):
+    for number, text in re.findall(r"(?m)^  (\d+) +(.*)", top):
         assert f"{number} {text}" in shown
+        assert f".TP\n\\fB{number}\\fR\n" in page.read_text() or \
+            f".TP\n{number}\n" in page.read_text()
     todo = [[c] for c in items(top.split("\n\n")[1])]
     assert len(todo) > 10
     for words in todo:
@@ -167,7 +169,7 @@ def test_odd_words_are_shown_as_they_are(odd, tmp_path):
                  "nmbackupfs one --none", "example --of it", "HUP nothing",
                  "two-words A VERY LONG LIST OF ARGUMENTS the second",
                  "--odd TEXT .dot, 'quote', \\back ^ ~ tick. Default: it's.",
-                 "42 odd", "nmbackupfs one sub", "1970-01-02",
+                 "142 odd", "nmbackupfs one sub", "1970-01-02",
                  '"nmbackupfs 7.1"'):
         assert text in shown, text
     assert done.stdout == make_page(odd, SOURCE_DATE_EPOCH="86400").stdout
