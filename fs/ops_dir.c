@@ -141,8 +141,8 @@ static bool list(struct call *c, bool plus)
 		                     add_child, &p, &unlisted);
 	if (rc >= 0)
 		rc = fuse_reply_buf(c->req, p.data, p.len);
-	else if (!unlisted)
-		reply_error(c->req, rc);
+	else if (!unlisted) /* removed while it is open: as others say it */
+		reply_error(c->req, rc == -ESTALE ? -ENOENT : rc);
 	if (rc < 0)
 		page_forget(&p);
 	page_done(&p);

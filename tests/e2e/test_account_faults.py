@@ -286,9 +286,12 @@ class Stranger:
 def test_downloads_that_lead_elsewhere(signed_in, mnt, graphd):
     """URLs expire, redirect to a host that has nothing, or to one that is not
     there: a new one is fetched; no token goes anywhere."""
-    names = ["old", "astray", "nowhere"]
-    for name in names:
-        (mnt / name).write_bytes(trees.payload(name, 300_000))
+    data = trees.payload("far", 300_000)
+    # In directories of their own, so that none is fetched ahead.
+    old, astray, nowhere = (f"{name}/f" for name in "abc")
+    for path in (old, astray, nowhere):
+        (mnt / path).parent.mkdir()
+        (mnt / path).write_bytes(data)
     signed_in.flush()
     mnt.unmount()
     signed_in.wipe()
@@ -296,13 +299,13 @@ def test_downloads_that_lead_elsewhere(signed_in, mnt, graphd):
     mnt.wait_listed()
     stranger = Stranger()
     rules = [graphd.fault("download", expire="url")]
-    assert (mnt / "old").read_bytes() == trees.payload("old", 300_000)
+    assert (mnt / old).read_bytes() == data
     rules.append(graphd.fault("download", status=302,
                               headers={"Location": stranger.url}))
-    assert (mnt / "astray").read_bytes() == trees.payload("astray", 300_000)
+    assert (mnt / astray).read_bytes() == data
     rules.append(graphd.fault("download", status=302, headers={
         "Location": "http://127.0.0.3:9/x"}))
-    assert (mnt / "nowhere").read_bytes() == trees.payload("nowhere", 300_000)
+    assert (mnt / nowhere).read_bytes() == data
     assert all(graphd.fired(r) for r in rules)
     assert stranger.seen.startswith(b"GET /x")
     assert b"authorization" not in stranger.seen.lower()
