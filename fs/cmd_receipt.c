@@ -13,6 +13,7 @@
 #include "fs/cmd_common.h"
 #include "fs/config.h"
 #include "fs/control_status.h"
+#include "fs/db.h"
 #include "fs/exit.h"
 #include "fs/proof.h"
 #include "fs/records.h"
@@ -54,12 +55,13 @@ static const char usage[] =
 	"\n"
 	"Exit status: 0 all of it is on the server; 5 something is not, or is "
 	"older\n"
-	"there; 2 usage; 1 else.\n";
+	"there, or a folder was not listed here yet; 2 usage; 1 else.\n";
 
 struct receipt {
 	bool json, sealed;
 	uint64_t files, confirmed, listed, older, missing;
-	uint64_t bytes; /* of what is there */
+	uint64_t bytes;   /* of what is there */
+	int64_t unlisted; /* folders whose content is not known here yet */
 };
 
 /* ---- one file ------------------------------------------------------------ */
@@ -200,9 +202,9 @@ static void end(const struct receipt *r)
 		printf("%s],\n  \"count\": %" PRIu64 ",\n  \"confirmed\": "
 		       "%" PRIu64 ",\n  \"listed\": %" PRIu64
 		       ",\n  \"older\": %" PRIu64 ",\n  \"missing\": %" PRIu64
-		       "\n}\n",
+		       ",\n  \"unlisted_folders\": %" PRId64 "\n}\n",
 		       r->files ? "\n  " : "", r->files, r->confirmed,
-		       r->listed, r->older, r->missing);
+		       r->listed, r->older, r->missing, r->unlisted);
 		return;
 	}
 	cmd_format_size(r->bytes, size);
@@ -210,8 +212,21 @@ static void end(const struct receipt *r)
 	       " confirmed, %" PRIu64 " listed, %" PRIu64
 	       " older there, %" PRIu64 " not there yet\n",
 	       r->files, size, r->confirmed, r->listed, r->older, r->missing);
+	if (r->unlisted)
+		printf("%" PRId64 " folders were not listed here yet: what "
+		       "lies in them is not told above\n",
+		       r->unlisted);
 	printf("blake2b: of the file; quickxor: of %s\n",
 	       r->sealed ? "the sealed bytes on the server" : "the same bytes");
+}
+
+/* In the whole folder, whatever the path: who wonders asks again later. */
+static int count_unlisted(const struct records *rec, int64_t *out_n)
+{
+	return db_query_int(rec->db,
+	                    "SELECT count(*) FROM node INDEXED BY node_unlisted"
+	                    " WHERE flags & 4",
+	                    DB_NONE, 0, out_n);
 }
 
 static int print_all(struct receipt *r, struct records *rec)
@@ -220,7 +235,9 @@ static int print_all(struct receipt *r, struct records *rec)
 
 	r->sealed = rec->sealed;
 	begin(r);
-	rc = proof_each(rec->db, rec->ino, show, r);
+	rc = count_unlisted(rec, &r->unlisted);
+	if (rc == 0)
+		rc = proof_each(rec->db, rec->ino, show, r);
 	if (rc < 0)
 		return cmd_fail(EXIT_FAILED, "%s/state.db: %s", rec->state_dir,
 		                strerror(-rc));
@@ -228,7 +245,8 @@ static int print_all(struct receipt *r, struct records *rec)
 	if (fflush(stdout) != 0 || ferror(stdout))
 		return cmd_fail(EXIT_FAILED, "standard output: %s",
 		                strerror(errno));
-	return r->older || r->missing ? EXIT_UNFINISHED : EXIT_OK;
+	return r->older || r->missing || r->unlisted ? EXIT_UNFINISHED
+	                                             : EXIT_OK;
 }
 
 /* ---- the command --------------------------------------------------------- */

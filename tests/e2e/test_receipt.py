@@ -101,6 +101,25 @@ def test_another_device(signed_in, mnt, graphd):
         assert said["stored_hash"] == graphd.item(path)["quickXorHash"]
 
 
+@pytest.mark.plain("another device puts plain files")
+def test_what_is_not_listed_yet(signed_in, graphd):
+    """A machine that does not know all of it yet does not call it all."""
+    graphd.put("d/theirs", b"theirs")
+    for cls in ("delta", "children"):
+        graphd.stall(cls)
+    signed_in.mount()
+    proc.wait_until(lambda: signed_in.run("receipt").returncode
+                    == program.UNFINISHED, 20, "a receipt")
+    answer, files = receipt(signed_in, check=program.UNFINISHED)
+    assert answer["unlisted_folders"] >= 1 and not files
+    graphd.clear_faults()
+    graphd.wait_idle()
+    proc.wait_until(lambda: signed_in.run("receipt").returncode == 0, 30,
+                    "the listing")
+    answer, files = receipt(signed_in)
+    assert set(files) == {"/d/theirs"}
+
+
 @pytest.mark.configs("personal", "work-vault")
 def test_no_hash_of_a_part(signed_in, graphd):
     """An upload that goes on after a crash reads only the rest: no hash."""
