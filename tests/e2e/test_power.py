@@ -13,7 +13,7 @@ import sys
 import pytest
 
 from kit import disk as kit_disk
-from kit import proc, promises
+from kit import crash, proc, promises, trees
 
 CUTS = int(os.environ.get("NMB_TEST_CUTS") or
            (30 if os.environ.get("NMB_TEST_FULL") else 6))
@@ -214,6 +214,16 @@ def reboot(machine):
         db.commit()
 
 
+def power_goes(machine, disk, mnt, *options):
+    """The new mount; `mnt` may have died already."""
+    if mnt.is_running():
+        mnt.kill()
+    mnt.clean_up_dead()
+    disk.cut()
+    reboot(machine)
+    return machine.mount(*(options or OPTIONS))
+
+
 @pytest.mark.fault(13, 14, 15, 16, 17)
 @pytest.mark.configs("personal", "personal-vault")
 @pytest.mark.timeout(60 + CUTS * 10)
@@ -227,12 +237,8 @@ def test_power_goes_again_and_again(signed_in, graphd, disk):
         for _ in range(work.rnd.randrange(2, 40)):
             work.step()
         told = dict(work.now)
-        mnt.kill()
-        mnt.clean_up_dead()
-        disk.cut()
+        mnt = power_goes(signed_in, disk, mnt)
         work.said.append(("", "the power goes"))
-        reboot(signed_in)
-        mnt = signed_in.mount(*OPTIONS)
         work.check()
         lost += told != work.now
         if cut % 3 == 2:
@@ -243,3 +249,81 @@ def test_power_goes_again_and_again(signed_in, graphd, disk):
     assert lost, f"seed {seed}: no cut took anything"
     signed_in.flush()
     work.settle(graphd)
+
+
+# ---- what came from the server, and was not flushed -------------------------
+
+SLOW = ("--write-back-delay", "1h", "--min-free", "1M")
+
+
+def read_unflushed(machine, graphd, *names):
+    """The mount of a machine that has read these, and knows it durably."""
+    content = trees.payload("of the server", 100_000)
+    for name in names:
+        graphd.put(name, content)
+    mnt = machine.mount(*SLOW)
+    mnt.wait_listed()
+    for name in names:
+        assert (mnt.path / name).read_bytes() == content
+    make_durable(mnt)
+    return mnt, content
+
+
+def make_durable(mnt):
+    """What happened in the database, by an fsync of something else."""
+    with open(mnt.path / "else", "ab", buffering=0) as f:
+        f.write(b"more")
+        os.fsync(f.fileno())
+
+
+@pytest.mark.plain
+@pytest.mark.configs("personal")
+def test_fetched_then_edited(signed_in, graphd, disk):
+    mnt, content = read_unflushed(signed_in, graphd, "one", "two")
+    mnt = power_goes(signed_in, disk, mnt, *SLOW)
+    with open(mnt.path / "one", "r+b", buffering=0) as f:
+        f.write(b"x" * BLOCK)  # whole pages: the kernel reads nothing first
+    with open(mnt.path / "two", "r+b", buffering=0) as f:
+        f.seek(20 * BLOCK)  # another chunk
+        f.write(b"x" * BLOCK)
+    end = 21 * BLOCK
+    assert (mnt.path / "one").read_bytes() == b"x" * BLOCK + content[BLOCK:]
+    assert (mnt.path / "two").read_bytes() == \
+        content[:20 * BLOCK] + b"x" * BLOCK + content[end:]
+
+
+@pytest.mark.plain
+@pytest.mark.configs("personal")
+def test_fetched_then_renamed_over(signed_in, graphd, disk):
+    mnt, content = read_unflushed(signed_in, graphd, "one")
+    new = trees.payload("new", 5000)
+    (mnt.path / "one~").write_bytes(new)
+    os.rename(mnt.path / "one~", mnt.path / "one")
+    make_durable(mnt)
+    mnt = power_goes(signed_in, disk, mnt, *SLOW)
+    # The new one only if it was flushed just then.
+    assert (mnt.path / "one").read_bytes() in (content, new)
+    signed_in.flush()
+    assert graphd.read("one") == (mnt.path / "one").read_bytes()
+
+
+@pytest.mark.plain
+@pytest.mark.configs("personal")
+@pytest.mark.skipif(bool(crash.why_not()), reason=str(crash.why_not()))
+def test_replaced_there_not_before_it_is_here(signed_in, graphd, disk):
+    """What is about to take the place of the only version there is, on the
+    server, is on this disk."""
+    patient = crash.Patient(signed_in, graphd)
+    mnt, _ = read_unflushed(signed_in, graphd, "one")
+    mnt.clean_up()
+    mnt = signed_in.mount(*OPTIONS)
+    signed_in.flush()
+    new = trees.payload("new", 5000)
+    patient.mnt = mnt
+    patient.arm("attempts-durable")
+    (mnt.path / "one").write_bytes(new)
+    patient.wait_death()
+    mnt = power_goes(signed_in, disk, mnt)
+    assert (mnt.path / "one").read_bytes() == new
+    signed_in.flush()
+    assert graphd.read("one") == new
