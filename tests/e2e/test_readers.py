@@ -64,7 +64,8 @@ def test_default(half_here, signed_in, graphd):
         assert read_as(name, mnt / "here") == SIZE
         assert read_as(name, mnt / "far2") == -errno.EIO
     graphd.wait_idle()
-    assert graphd.bytes_down() == before
+    # Not a chunk of a file: the descriptor of a vault is looked at, too.
+    assert graphd.bytes_down() < before + 10_000
     said = [li for li in signed_in.log.read_text(errors="replace").splitlines()
             if "read refused" in li]
     assert len(said) == 3 and 'name="evince-thumbnai"' in said[1]
