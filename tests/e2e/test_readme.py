@@ -171,7 +171,8 @@ def test_recording_can_be_made_anew():
     assert re.findall(r"(?m)^    ((?:\$|#) .*)$", block) == lines
 
 
-@pytest.mark.skipif(not os.environ.get("NMB_TEST_FULL"), reason="takes 20 s")
+@pytest.mark.skipif(not os.environ.get("NMB_TEST_FULL") or proc.SLOW > 1,
+                    reason="takes 20 s, and shows how fast it is")
 def test_recording_runs():
     done = subprocess.run([str(ROOT / "tests/recording")], text=True,
                           capture_output=True, timeout=proc.patience(110),
