@@ -98,6 +98,8 @@ def _guard(computer):
         yield computer
     finally:
         computer.clean_up()
+    spoken = computer.sanitizer_reports()
+    assert not spoken, spoken
 
 
 @pytest.fixture
