@@ -2,10 +2,14 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include <cjson/cJSON.h>
 
 #include "fs/direct.h"
 #include "fs/running.h"
+#include "net/log.h"
 
 const char *cmd_path_in_folder(const char *what, const struct running *r)
 {
@@ -37,4 +41,18 @@ int cmd_find_item(struct direct *d, const char *path, const char *what,
 		         "of that id",
 		         what);
 	return rc;
+}
+
+bool cmd_add_name(struct cJSON *o, const char *key, const char *name)
+{
+	size_t size = strlen(name) * 4 + 1;
+	char *safe = malloc(size);
+	bool ok = false;
+
+	if (safe) {
+		log_sanitize(name, safe, size);
+		ok = cJSON_AddStringToObject(o, key, safe) != NULL;
+	}
+	free(safe);
+	return ok;
 }

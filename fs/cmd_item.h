@@ -4,6 +4,9 @@
 #ifndef NMB_CMD_ITEM_H
 #define NMB_CMD_ITEM_H
 
+#include <stdbool.h>
+
+struct cJSON;
 struct direct;
 struct direct_file;
 struct running;
@@ -17,5 +20,8 @@ const char *cmd_path_in_folder(const char *what, const struct running *r);
  * direct_look_id() say; the line for people is in d->why. */
 int cmd_find_item(struct direct *d, const char *path, const char *what,
                   struct direct_file *out);
+
+/* A name into an answer, escaped as on a terminal: it need not be UTF-8. */
+bool cmd_add_name(struct cJSON *o, const char *key, const char *name);
 
 #endif

@@ -89,7 +89,7 @@ static int print_json(void *arg, const struct ledger_entry *e)
 	     cJSON_AddStringToObject(o, "id", e->id) &&
 	     cJSON_AddBoolToObject(o, "folder", is_folder(e)) &&
 	     cJSON_AddNumberToObject(o, "size", (double)e->plain_size) &&
-	     (!e->path[0] || cJSON_AddStringToObject(o, "path", e->path + 1));
+	     (!e->path[0] || cmd_add_name(o, "path", e->path + 1));
 	if (ok)
 		text = cJSON_PrintUnformatted(o);
 	if (text)

@@ -96,7 +96,7 @@ static int print_json(const struct direct *d, const struct direct_file *f,
 	cJSON *o = cJSON_CreateObject(), *list;
 	char *text = NULL;
 	bool ok = cJSON_AddStringToObject(o, "item", f->item.id) &&
-	          cJSON_AddStringToObject(o, "name", f->node.name) &&
+	          cmd_add_name(o, "name", f->node.name) &&
 	          (list = cJSON_AddArrayToObject(o, "versions"));
 
 	for (size_t i = 0; ok && i < l->n; i++)

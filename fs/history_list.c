@@ -24,22 +24,36 @@ static void add_id(char *name, const char *id)
 	name[len] = '\0';
 }
 
-static void make_name(struct history_version *v,
-                      const struct history_version *older)
+static int64_t second_of(const struct history_version *v)
 {
-	if (v->v.time)
-		when_format_name(v->v.time, v->name);
-	else
-		strcpy(v->name, "unknown");
-	/* The oldest one of that name keeps it, whatever comes later. */
-	for (; older < v; older++) {
-		size_t len = strlen(v->name);
+	return v->v.time / NS_PER_SEC;
+}
 
-		if (!strncmp(older->name, v->name, len) &&
-		    (!older->name[len] || older->name[len] == '-')) {
+/* Pointers into one list: in its order within a second. */
+static int by_second(const void *a, const void *b)
+{
+	const struct history_version *x = *(struct history_version *const *)a;
+	const struct history_version *y = *(struct history_version *const *)b;
+
+	if (second_of(x) != second_of(y))
+		return second_of(x) < second_of(y) ? -1 : 1;
+	return x < y ? -1 : x > y;
+}
+
+/* The oldest of a second has its bare name, whatever comes later. Times need
+ * not grow with versions: on some accounts they are what clients set. */
+static void make_names(struct history_version **sorted, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct history_version *v = sorted[i];
+
+		if (v->v.time)
+			when_format_name(v->v.time, v->name);
+		else
+			strcpy(v->name, "unknown");
+		if (i && second_of(v) == second_of(sorted[i - 1])) {
 			strcat(v->name, "-");
 			add_id(v->name, v->v.id);
-			break;
 		}
 	}
 }
@@ -48,18 +62,20 @@ int history_name_versions(const struct version *v, size_t n,
                           struct history_version **out_v, size_t *out_n)
 {
 	struct history_version *list = calloc(n + 1, sizeof(*list));
-	size_t back = 0;
+	struct history_version **sorted = calloc(n + 1, sizeof(*sorted));
 
-	if (!list)
+	if (!list || !sorted) {
+		free(list);
+		free(sorted);
 		return -ENOMEM;
+	}
 	for (size_t i = 0; i < n; i++) {
 		list[i].v = v[n - 1 - i];
-		/* Times grow: who has the same is not far away. */
-		while (back < i && list[back].v.time / NS_PER_SEC !=
-		                           list[i].v.time / NS_PER_SEC)
-			back++;
-		make_name(&list[i], list + back);
+		sorted[i] = &list[i];
 	}
+	qsort(sorted, n, sizeof(*sorted), by_second);
+	make_names(sorted, n);
+	free(sorted);
 	*out_v = list;
 	*out_n = n;
 	return 0;

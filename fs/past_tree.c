@@ -123,11 +123,30 @@ static void free_jobs(struct work *w)
 
 /* ---- places -------------------------------------------------------------- */
 
+/* Names are what a ledger, or a server, says. */
+static bool leads_out(const char *rel)
+{
+	for (;; rel++) {
+		size_t len = strcspn(rel, "/");
+
+		if (!len || (len == 1 && rel[0] == '.') ||
+		    (len == 2 && rel[0] == '.' && rel[1] == '.'))
+			return true;
+		rel += len;
+		if (!*rel)
+			return false;
+	}
+}
+
 /* The directory that holds the last part of `rel`, which comes back in
  * *out_name; never through a link. */
 static int open_way(int dest, const char *rel, const char **out_name)
 {
-	int fd = fcntl(dest, F_DUPFD_CLOEXEC, 0);
+	int fd;
+
+	if (leads_out(rel))
+		return -EINVAL;
+	fd = fcntl(dest, F_DUPFD_CLOEXEC, 0);
 
 	for (const char *slash; fd >= 0 && (slash = strchr(rel, '/'));
 	     rel = slash + 1) {

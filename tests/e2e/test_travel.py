@@ -3,6 +3,7 @@
 What the service keeps, and what this device noted of it, bring back a file or
 a tree as it was; what can't be had any more is said, file by file."""
 
+import contextlib
 import datetime
 import hashlib
 import json
@@ -10,6 +11,7 @@ import os
 import pathlib
 import random
 import shutil
+import sqlite3
 import stat
 import time
 
@@ -535,3 +537,27 @@ def test_undelete_and_what_the_service_does(signed_in, mnt, graphd):
     graphd.fault("restore", 1, status=404)
     done = signed_in.run("undelete", "g", check=1)
     assert "not in OneDrive's recycle bin any more" in done.stderr
+
+
+def test_no_name_leads_out(signed_in, mnt, base):
+    """Whatever the ledger says: all is below the directory that was given."""
+    for name in ("f", "g", "h"):
+        trees.write(mnt / name, b"f")
+    signed_in.flush()
+    assert mnt.unmount() == 0
+    [path] = signed_in.state.rglob("state.db")
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("UPDATE ledger SET parent_id='', path=?"
+                   " WHERE path=?", ("/../../evil", "/f"))
+        db.execute("UPDATE ledger SET parent_id='', path=?"
+                   " WHERE path=?", ("/a/../../../evil", "/g"))
+        db.commit()
+    done = signed_in.run("restore", "/", "--at", "now", base / "d/out",
+                         check=2)
+    (base / "d").mkdir()
+    done = signed_in.run("restore", "/", "--at", "now", base / "d/out",
+                         check=1)
+    assert "could not be restored" in done.stderr
+    assert {p.name for p in (base / "d/out").rglob("*") if p.is_file()} == \
+        {"h"}
+    assert not list(base.parent.rglob("evil"))
