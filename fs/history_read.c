@@ -58,7 +58,10 @@ static int keep_chunk(struct history_file *f, uint64_t idx, const void *plain,
 	if (!s)
 		s = oldest_slot(f);
 	free(s->data);
-	*s = (struct history_slot){ data, len, idx, ++f->clock };
+	s->data = data;
+	s->len = len;
+	s->idx = idx;
+	s->used = ++f->clock;
 	lock_drop(&f->h->lock, LOCK_LEAF);
 	return 0;
 }
