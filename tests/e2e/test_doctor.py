@@ -129,6 +129,8 @@ def test_hosts(signed_in, mnt, graphd):
 @pytest.mark.skipif(kit_clock.why_not() is not None,
                     reason=str(kit_clock.why_not()))
 def test_clock(signed_in, base, mnt, graphd):
+    if graphd.front:
+        pytest.skip("its certificate is not valid yet")
     with kit_clock.Clock(base / "clock") as clock:
         clock.jump(-120)
         checks = doctor(signed_in, env=clock.env())
@@ -145,7 +147,7 @@ def test_state_directory(signed_in, graphd, base):
     state = base / "elsewhere"
     args = ("--state-dir", state)
     assert "first mount" in doctor(signed_in, *args)["state"]["text"]
-    state.mkdir(mode=0o700)
+    state.mkdir(mode=0o700, exist_ok=True)  # by what a vault's member keeps
     checks = doctor(signed_in, *args)
     assert checks["state"]["level"] == checks["state write"]["level"] == "ok"
     state.chmod(0o755)
