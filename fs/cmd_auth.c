@@ -9,6 +9,7 @@
 #include "auth/keystore.h"
 #include "auth/tokens.h"
 #include "fs/account.h"
+#include "fs/config.h"
 #include "fs/exit.h"
 #include "fs/paths.h"
 #include "fs/session.h"
@@ -23,7 +24,8 @@ static const char auth_usage[] =
 	"  --import-msal FILE  take the sign-in from a token cache of MSAL\n"
 	"                      for Python; its owner keeps working\n"
 	"  --account KIND      personal (default), work, common, a tenant,\n"
-	"                      us-gov, us-dod, china\n"
+	"                      us-gov, us-dod, china; remembered in the "
+        "config\n"
 	"  --client-id ID      of your app registration\n"
 	"  --profile NAME      each has a sign-in of its own\n"
 	"  --keystore PLACE    where it is kept: secret-service, sealed, "
@@ -105,6 +107,25 @@ static int sign_in(const struct config *cfg, const char *msal_file, char *why,
 	return rc;
 }
 
+/* The next sign-in of this profile, which may be months away, is through the
+ * same door; the wrong one is a page of Microsoft's that says little. */
+static void keep_account(struct config *cfg)
+{
+	int rc;
+
+	if (!config_is_flag(cfg, CONFIG_ACCOUNT))
+		return;
+	rc = config_store(cfg, CONFIG_ACCOUNT,
+	                  config_text(cfg, CONFIG_ACCOUNT));
+	if (rc < 0)
+		fprintf(stderr,
+		        "nmbackupfs: can't keep \"account = %s\" in %s: %s; "
+		        "say "
+		        "--account again next time\n",
+		        config_text(cfg, CONFIG_ACCOUNT), config_path(cfg),
+		        strerror(-rc));
+}
+
 int cmd_auth(struct config *cfg, int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -126,6 +147,8 @@ int cmd_auth(struct config *cfg, int argc, char **argv)
 		rc = account_need_client_id(cfg, why, sizeof(why));
 	if (rc == 0)
 		rc = sign_in(cfg, a.msal_file, why, sizeof(why));
+	if (rc == 0 && !a.msal_file)
+		keep_account(cfg);
 	return rc < 0 ? fail(rc, why) : EXIT_OK;
 }
 

@@ -584,6 +584,11 @@ int config_store(struct config *c, enum config_key key, const char *value)
 	                    why, sizeof(why));
 }
 
+bool config_is_flag(const struct config *c, enum config_key key)
+{
+	return c->origin[key] == FROM_FLAG;
+}
+
 /* ---- help ---------------------------------------------------------------- */
 
 void config_print_help(FILE *f)

@@ -107,6 +107,9 @@ const char *config_path(const struct config *c);
  * Durable (write, fsync, rename). */
 int config_store(struct config *c, enum config_key key, const char *value);
 
+/* It was given on the command line. */
+bool config_is_flag(const struct config *c, enum config_key key);
+
 /* One entry for each option: flag, value, default, meaning. */
 void config_print_help(FILE *f);
 

@@ -55,6 +55,24 @@ def test_wrong_account_kind(machine, graphd):
     assert "--account" in done.stderr or "account" in done.stderr.lower()
 
 
+def test_account_kind_is_remembered(machine, graphd):
+    """Said once on the command line, in the configuration from then on, of its
+    profile; the rest of the file stays."""
+    kind, other = ("work", "personal")[::1 if graphd.account == "work" else -1]
+    config = machine.config / "nmbackupfs/config"
+    config.parent.mkdir(exist_ok=True)
+    config.write_text(f"# mine\naccount = {other}\ncache_size = 3G\n")
+    graphd.login(mode="approve", interval_s=0, audience=graphd.account)
+    del machine.env["NMBACKUPFS_ACCOUNT"]
+    assert machine.run("auth").returncode != 0
+    machine.run("auth", "--account", kind, check=0)
+    assert config.read_text() == \
+        f"# mine\naccount = {kind}\ncache_size = 3G\n"
+    machine.run("auth", check=0)
+    machine.run("auth", "--account", kind, "--profile", "two", check=0)
+    assert f"[two]\naccount = {kind}\n" in config.read_text()
+
+
 def test_slow_polls_and_trouble_on_the_way(machine, graphd):
     """Numbers as strings, RFC names, a 503 in between: still signed in."""
     graphd.login(mode="approve", after_polls=2, interval_s=1,
