@@ -25,7 +25,7 @@ static const char auth_usage[] =
 	"                      for Python; its owner keeps working\n"
 	"  --account KIND      personal (default), work, common, a tenant,\n"
 	"                      us-gov, us-dod, china; remembered in the "
-        "config\n"
+	"config\n"
 	"  --client-id ID      of your app registration\n"
 	"  --profile NAME      each has a sign-in of its own\n"
 	"  --keystore PLACE    where it is kept: secret-service, sealed, "
