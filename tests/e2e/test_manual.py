@@ -60,9 +60,10 @@ esac
 
 
 def make_page(binary, frame=FRAME, **env):
-    return subprocess.run([MAKE_PAGE, binary, frame], cwd=ROOT, text=True,
-                          env={**ENV, **env}, capture_output=True,
-                          timeout=proc.patience(60), check=False)
+    return subprocess.run([*program.SETARCH, MAKE_PAGE, binary, frame],
+                          cwd=ROOT, text=True, env={**ENV, **env},
+                          capture_output=True, timeout=proc.patience(60),
+                          check=False)
 
 
 def plain(roff):
