@@ -59,7 +59,8 @@ def test_no_client_id(machine, base):
 
 
 def test_no_token_without_a_terminal(machine, base):
-    done = machine.run("-f", base)
+    (base / "empty").mkdir()
+    done = machine.run("-f", base / "empty")
     assert done.returncode == SIGN_IN
     assert "nmbackupfs auth" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
