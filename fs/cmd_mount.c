@@ -155,6 +155,7 @@ int cmd_mount(struct config *cfg, int argc, char **argv)
 		fputs(usage, stderr);
 		return EXIT_USAGE;
 	}
+	logging_prepare();
 	rc = mountpoint_prepare(argv[argc - 1], mountpoint, sizeof(mountpoint),
 	                        why, sizeof(why));
 	if (rc < 0) {

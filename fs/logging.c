@@ -57,6 +57,12 @@ const char *logging_error_mark(void)
 	return is_journal(STDERR_FILENO) ? "<3>" : "";
 }
 
+void logging_prepare(void)
+{
+	if (is_journal(STDERR_FILENO))
+		log_set_sink(to_journal, NULL);
+}
+
 int logging_start(const struct config *c, int background)
 {
 	const char *path = config_text(c, CONFIG_LOG_FILE);

@@ -11,6 +11,9 @@
 
 struct config;
 
+/* Before that: what is logged already has its level in the journal. */
+void logging_prepare(void);
+
 /* 0, or -Exxx if the file can't be opened. `background`: no terminal. */
 int logging_start(const struct config *c, int background);
 

@@ -220,7 +220,19 @@ def test_the_journal(signed_in, graphd, base):
         lines = f.read().splitlines()
     assert lines and all(re.match("<[3467]>[a-z]", li) for li in lines), lines
     assert any(li.startswith("<7>plan ") for li in lines)
-    # And what ends it is an error.
+
+
+def test_the_journal_gets_what_comes_first_and_last(signed_in, base):
+    """A warning before the log is begun, and the error that ends it."""
+    (base / "m").mkdir()
+    (base / "m/hidden").touch()
     (base / "file").touch()
-    done = signed_in.run("-f", "--state-dir", base / "file", base / "m")
-    assert done.stderr.startswith("nmbackupfs: ")
+    with open(base / "stderr", "w+", encoding="utf-8") as f:
+        st = os.fstat(f.fileno())
+        process = signed_in.popen(
+            "-f", "--state-dir", base / "file", base / "m", stderr=f,
+            env={"JOURNAL_STREAM": f"{st.st_dev}:{st.st_ino}"})
+        assert process.wait(proc.patience(20)) == program.FAILED
+        f.seek(0)
+        first, *_, last = f.read().splitlines()
+    assert first.startswith("<4>mount point") and last.startswith("<3>nmb")
