@@ -179,6 +179,7 @@ class Work:
                  f"{[short(m) for m in allowed]}; all about it:\n  "
                  + "\n  ".join(s for n, s in self.said
                                if n in (name, name + "~", "")))
+        self.ever.update(found.values())  # a mixture, too
         self.now = found
 
     def settle(self, graphd):
