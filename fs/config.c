@@ -103,6 +103,8 @@ static const struct option {
 	                     "volume" },
 	[CONFIG_INHIBIT_SHUTDOWN] = { "inhibit_shutdown", BOOL, "no",
 	                              "a shutdown waits for uploads (logind)" },
+	[CONFIG_VERSIONS_DIR] = { "versions_dir", BOOL, "yes",
+	                          ".versions in the mount, by its name" },
 	[CONFIG_GRAPH_URL] = { "graph_url", URL, "",
 	                       "another Graph, with the /v1.0" },
 	[CONFIG_LOGIN_URL] = { "login_url", URL, "",

@@ -438,7 +438,9 @@ static int open_history(struct nmb *nmb)
 			(int64_t)config_number(nmb->config, CONFIG_DEADLINE),
 	};
 
-	return history_new(&opt, &nmb->history);
+	return config_bool(nmb->config, CONFIG_VERSIONS_DIR)
+	               ? history_new(&opt, &nmb->history)
+	               : 0;
 }
 
 static int open_ahead(struct mount *m)

@@ -57,7 +57,7 @@ struct nmb {
 	struct tree *tree;
 	struct fetch *fetch;
 	struct ahead *ahead; /* what is read next; may be NULL */
-	struct history *history; /* .versions */
+	struct history *history; /* .versions; NULL: not wanted */
 	struct engine *engine;
 	struct vault_watch *watch; /* of a vault's descriptor */
 	struct control *control;   /* the socket */

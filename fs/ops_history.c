@@ -78,10 +78,12 @@ static bool answer_entry(struct call *c, const struct history_entry *e)
 	return false;
 }
 
-/* What exists wins: a file of the user's of that name is never hidden. */
+/* What exists wins: a file of the user's of that name is never hidden. As long
+ * as there is none he can't make one, unless he says --no-versions-dir. */
 bool ops_history_is_top(const struct call *c)
 {
-	return c->ino == FUSE_ROOT_ID && !strcmp(c->name, HISTORY_NAME);
+	return c->nmb->history && c->ino == FUSE_ROOT_ID &&
+	       !strcmp(c->name, HISTORY_NAME);
 }
 
 bool ops_history_top(struct call *c)

@@ -129,6 +129,16 @@ def test_a_file_of_that_name_wins(signed_in, mnt, base, graphd, config):
     assert graphd.read(".versions/f") == b"changed by the user"
 
 
+@pytest.mark.mount_options("--no-versions-dir")
+def test_not_wanted(signed_in, mnt, graphd):
+    write(signed_in, mnt / "f", b"1")
+    assert not os.path.exists(mnt / ".versions")
+    write(signed_in, mnt / ".versions/f", b"of the user")
+    assert graphd.read(".versions/f") == b"of the user"
+    os.unlink(mnt / ".versions/f")
+    os.rmdir(mnt / ".versions")
+
+
 def test_nobody_waits_for_it(signed_in, mnt, graphd):
     """The service is mute: who asks gets an error in time, and everybody else
     goes on."""
