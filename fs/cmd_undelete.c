@@ -225,7 +225,9 @@ static int put_back(struct direct *d, const struct search *s)
 	return rc;
 }
 
-static int undelete(struct direct *d, const struct search *s)
+/* `mounted`: it is the drive that has it again, and the mount learns of it as
+ * of any change there. */
+static int undelete(struct direct *d, const struct search *s, bool mounted)
 {
 	int rc = direct_enter(d, false);
 
@@ -238,6 +240,10 @@ static int undelete(struct direct *d, const struct search *s)
 		                        : EXIT_SIGN_IN,
 		                "%s", d->why[0] ? d->why : strerror(-rc));
 	puts(s->found->id);
+	if (mounted)
+		fputs("It is on OneDrive again; the mount shows it when it has "
+		      "looked there (--poll-interval).\n",
+		      stderr);
 	return EXIT_OK;
 }
 
@@ -265,7 +271,7 @@ static int undelete_one(struct config *cfg, const struct args *a)
 		if (rc < 0) {
 			status = cmd_fail_session(rc, why);
 		} else {
-			status = undelete(&d, &s);
+			status = undelete(&d, &s, r.mounted);
 			direct_close(&d);
 		}
 	}

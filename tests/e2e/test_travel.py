@@ -489,6 +489,7 @@ def test_undelete(signed_in, mnt, graphd, config):
     # The folder it was in went after it, and is made again.
     done = signed_in.run("undelete", mnt / "d/g", check=0)
     assert done.stdout.strip() == ids["d/g"] == graphd.item("d/g")["id"]
+    assert "the mount shows it when it has looked there" in done.stderr
     proc.wait_until(lambda: os.path.exists(mnt / "d/g"), 20, "it in the mount")
     assert (mnt / "d/g").read_bytes() == b"gg"
     proc.wait_until(lambda: len(deleted(signed_in)) == 3, 20, "the list")
