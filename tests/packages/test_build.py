@@ -66,6 +66,25 @@ def test_the_same_package_in_another_place(debs, dist, tmp_path):
         assert digest(there / deb.name) == digest(deb), deb.name
 
 
+def test_the_same_program_from_another_directory(dist, tmp_path):
+    """make alone, as for an install by hand: program and manual."""
+    made = []
+    for name in ("a", "a-much-longer-name/of-a/directory"):
+        top = tmp_path / name
+        top.mkdir(parents=True)
+        with tarfile.open(dist) as f:
+            f.extractall(top)
+        (top,) = top.iterdir()
+        run("make", "-s", f"-j{os.cpu_count()}", "WERROR=", cwd=top,
+            CFLAGS="-O1 -g")
+        built = top / "build/gcc"
+        made.append({p.name: digest(p) for p in [
+            built / "nmbackupfs", *built.glob("man/*")]})
+        assert os.fsencode(top) not in (built / "nmbackupfs").read_bytes()
+    assert len(made[0]) == 3
+    assert made[0] == made[1]
+
+
 def test_rpm(dist, tmp_path):
     need("rpmbuild", "rpmspec")
     spec = ROOT / "contrib/nmbackupfs.spec"
