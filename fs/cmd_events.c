@@ -26,7 +26,7 @@ static const char usage[] =
 	"device), "
 	"and\n"
 	"the state: syncing, all-done, offline, throttled, full, paused, "
-        "signed-out. "
+	"signed-out. "
 	"Ends with\n"
 	"the mount. Who reads too slowly misses lines; \"lost\" says how "
 	"many.\n"

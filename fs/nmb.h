@@ -56,7 +56,7 @@ struct nmb {
 	struct readers *readers; /* programs that are not waited for */
 	struct tree *tree;
 	struct fetch *fetch;
-	struct ahead *ahead; /* what is read next; may be NULL */
+	struct ahead *ahead;     /* what is read next; may be NULL */
 	struct history *history; /* .versions; NULL: not wanted */
 	struct engine *engine;
 	struct vault_watch *watch; /* of a vault's descriptor */

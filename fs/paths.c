@@ -16,9 +16,9 @@ static int fits(int n, size_t size)
 	return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
 }
 
-/* $HOME, unless nobody set it (systemd mounts as root, mount.fuse(8) becomes the
- * user: setuid=) or mount.fuse(8) made it up: it says /root to everybody, after
- * mount(8) has removed what was there (fstab, `user`). */
+/* $HOME, unless nobody set it (systemd mounts as root, mount.fuse(8) becomes
+ * the user: setuid=) or mount.fuse(8) made it up: it says /root to everybody,
+ * after mount(8) has removed what was there (fstab, `user`). */
 static int home_dir(char *out, size_t size)
 {
 	const char *home = getenv("HOME");
