@@ -1,6 +1,7 @@
 #include "fs/cmd_common.h"
 
 #include <errno.h>
+#include <getopt.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -36,6 +37,32 @@ int cmd_fail(int status, const char *fmt, ...)
 	log_sanitize(line, safe, sizeof(safe));
 	fprintf(stderr, "nmbackupfs: %s\n", safe);
 	return status;
+}
+
+bool cmd_parse(const char *command, int argc, char **argv, int most,
+               bool *out_json, bool *out_help)
+{
+	static const struct option options[] = {
+		{ "help", no_argument, NULL, 'h' },
+		{ "json", no_argument, NULL, 'j' },
+		{ 0 },
+	};
+	int c;
+
+	*out_json = *out_help = false;
+	optind = 0;
+	while ((c = getopt_long(argc, argv, "hj", options, NULL)) != -1) {
+		if (c == 'h')
+			*out_help = true;
+		else if (c == 'j')
+			*out_json = true;
+		else
+			return false;
+	}
+	if (argc - optind > most)
+		cmd_fail(0, "%s: unexpected \"%s\"", command,
+		         argv[optind + most]);
+	return argc - optind <= most;
 }
 
 int cmd_fail_session(int rc, const char *why)

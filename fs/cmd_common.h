@@ -21,6 +21,11 @@ struct running;
 int cmd_fail(int status, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* The options --help and --json, then at most `most` operands, from
+ * argv[optind] on. False: it was said what is wrong. */
+bool cmd_parse(const char *command, int argc, char **argv, int most,
+               bool *out_json, bool *out_help);
+
 /* That no session could be opened (fs/direct.h). The line about a missing
  * token stands alone: scripts look for it as it is. Returns the status. */
 int cmd_fail_session(int rc, const char *why);

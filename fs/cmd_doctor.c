@@ -1,6 +1,5 @@
 #include "fs/commands.h"
 
-#include <getopt.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -90,30 +89,6 @@ static int print_json(struct view *v)
 	return EXIT_OK;
 }
 
-static bool parse(int argc, char **argv, struct view *v, bool *out_help)
-{
-	static const struct option options[] = {
-		{ "help", no_argument, NULL, 'h' },
-		{ "json", no_argument, NULL, 'j' },
-		{ 0 },
-	};
-	int c;
-
-	*out_help = false;
-	optind = 0;
-	while ((c = getopt_long(argc, argv, "hj", options, NULL)) != -1) {
-		if (c == 'h')
-			*out_help = true;
-		else if (c == 'j')
-			v->json = true;
-		else
-			return false;
-	}
-	if (optind < argc)
-		cmd_fail(0, "doctor: unexpected \"%s\"", argv[optind]);
-	return optind >= argc;
-}
-
 int cmd_doctor(struct config *cfg, int argc, char **argv)
 {
 	struct view v = { 0 };
@@ -121,7 +96,7 @@ int cmd_doctor(struct config *cfg, int argc, char **argv)
 	int status = EXIT_OK;
 	bool help;
 
-	if (!parse(argc, argv, &v, &help))
+	if (!cmd_parse("doctor", argc, argv, 0, &v.json, &help))
 		return EXIT_USAGE;
 	if (help) {
 		fputs(usage, stdout);

@@ -1,7 +1,6 @@
 #include "fs/commands.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -143,30 +142,6 @@ static int listen_to(const struct running *r, struct listening *l)
 	return cmd_fail(EXIT_FAILED, "%s", why[0] ? why : strerror(-rc));
 }
 
-static bool parse(int argc, char **argv, bool *out_json, bool *out_help)
-{
-	static const struct option options[] = {
-		{ "help", no_argument, NULL, 'h' },
-		{ "json", no_argument, NULL, 'j' },
-		{ 0 },
-	};
-	int c;
-
-	*out_json = *out_help = false;
-	optind = 0;
-	while ((c = getopt_long(argc, argv, "hj", options, NULL)) != -1) {
-		if (c == 'h')
-			*out_help = true;
-		else if (c == 'j')
-			*out_json = true;
-		else
-			return false;
-	}
-	if (optind < argc)
-		cmd_fail(0, "events: unexpected \"%s\"", argv[optind]);
-	return optind >= argc;
-}
-
 int cmd_events(struct config *cfg, int argc, char **argv)
 {
 	struct listening l = { 0 };
@@ -175,7 +150,7 @@ int cmd_events(struct config *cfg, int argc, char **argv)
 	bool help;
 	int rc;
 
-	if (!parse(argc, argv, &l.json, &help))
+	if (!cmd_parse("events", argc, argv, 0, &l.json, &help))
 		return EXIT_USAGE;
 	if (help) {
 		fputs(usage, stdout);

@@ -258,28 +258,11 @@ struct arguments {
 
 static bool parse(int argc, char **argv, struct arguments *out)
 {
-	static const struct option options[] = {
-		{ "help", no_argument, NULL, 'h' },
-		{ "json", no_argument, NULL, 'j' },
-		{ 0 },
-	};
-	int c;
-
 	*out = (struct arguments){ 0 };
-	optind = 0;
-	while ((c = getopt_long(argc, argv, "hj", options, NULL)) != -1) {
-		if (c == 'h')
-			out->help = true;
-		else if (c == 'j')
-			out->json = true;
-		else
-			return false;
-	}
-	if (optind < argc)
-		out->path = argv[optind++];
-	if (optind < argc)
-		cmd_fail(0, "receipt: unexpected \"%s\"", argv[optind]);
-	return optind >= argc;
+	if (!cmd_parse("receipt", argc, argv, 1, &out->json, &out->help))
+		return false;
+	out->path = argv[optind];
+	return true;
 }
 
 int cmd_receipt(struct config *cfg, int argc, char **argv)

@@ -284,27 +284,11 @@ static int undelete_one(struct config *cfg, const struct args *a)
 
 static bool parse(int argc, char **argv, struct args *out)
 {
-	static const struct option options[] = {
-		{ "help", no_argument, NULL, 'h' },
-		{ "json", no_argument, NULL, 'j' },
-		{ 0 },
-	};
-	int c;
-
 	*out = (struct args){ 0 };
-	optind = 0;
-	while ((c = getopt_long(argc, argv, "hj", options, NULL)) != -1) {
-		if (c == 'h')
-			out->help = true;
-		else if (c == 'j')
-			out->json = true;
-		else
-			return false;
-	}
-	if (out->help)
-		return true;
+	if (!cmd_parse("undelete", argc, argv, 1, &out->json, &out->help))
+		return false;
 	out->what = argv[optind];
-	if (argc - optind > 1 || (out->what && (out->json || !*out->what))) {
+	if (!out->help && out->what && (out->json || !*out->what)) {
 		fputs(usage, stderr);
 		return false;
 	}
