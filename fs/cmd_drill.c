@@ -198,32 +198,47 @@ static int check_size(const char *path, struct sample *s)
 	return 0;
 }
 
-static int restore_one(struct drill *d, struct direct *direct,
-                       struct records *rec, uint64_t ino, unsigned nr,
-                       struct sample *s)
+/* 1: it came back, or not: s says so; 0: there is nothing to bring back. */
+static int restore_row(struct drill *d, struct direct *direct,
+                       struct records *rec, uint64_t ino,
+                       struct sample_row *row, struct sample *s)
 {
 	char path[PATH_MAX];
 	struct output out;
 	int end, rc;
 
-	if (snprintf(path, sizeof(path), "%s/%u", d->dir, nr) >=
+	if (snprintf(path, sizeof(path), "%s/restored", d->dir) >=
 	    (int)sizeof(path))
 		return -ENAMETOOLONG;
 	rc = output_open(path, NULL, 0600, &out);
 	if (rc < 0) {
 		say(d, "%s: %s", path, strerror(-rc));
+		free(row);
 		return rc;
 	}
-	rc = sample_read(direct, rec->db, ino, output_write, &out, s);
+	rc = sample_fetch(direct, row, output_write, &out, s);
 	end = output_end(&out, rc, 0);
-	if (rc == 0 && end == 0 && !s->gone && s->verdict == COMPARE_SAME)
+	if (rc == 0 && end == 0 && s->verdict == COMPARE_SAME)
 		end = check_size(path, s);
-	if (rc == 0 && end == 0 && !s->gone && s->verdict == COMPARE_SAME)
+	if (rc == 0 && end == 0 && s->verdict == COMPARE_SAME)
 		end = compare_local(d, rec, ino, path, s);
 	unlink(path);
 	if (rc == 0 && end < 0)
 		say(d, "%s: %s", d->dir, strerror(-end));
-	return rc < 0 ? rc : end;
+	return rc < 0 ? rc : end < 0 ? end : 1;
+}
+
+static int restore_one(struct drill *d, struct direct *direct,
+                       struct records *rec, uint64_t ino, struct sample *s)
+{
+	struct sample_row *row;
+	int rc = records_refresh(rec);
+
+	if (rc == 0)
+		rc = sample_look(rec->db, ino, &row, s);
+	if (rc < 0)
+		say(d, "%s/state.db: %s", rec->state_dir, strerror(-rc));
+	return rc == 1 ? restore_row(d, direct, rec, ino, row, s) : rc;
 }
 
 static int restore_all(struct drill *d, struct direct *direct,
@@ -232,15 +247,12 @@ static int restore_all(struct drill *d, struct direct *direct,
 	struct sample *s = malloc(sizeof(*s));
 	int rc = s ? 0 : -ENOMEM;
 
-	for (size_t i = 0; i < n && rc == 0; i++) {
+	for (size_t i = 0; i < n && rc >= 0; i++) {
 		progress_show(&d->progress, i, n, "restoring");
-		rc = records_refresh(rec);
-		if (rc == 0)
-			rc = restore_one(d, direct, rec, inos[i], (unsigned)i,
-			                 s);
-		if (rc == 0 && interrupt_seen())
+		rc = restore_one(d, direct, rec, inos[i], s);
+		if (rc >= 0 && interrupt_seen())
 			rc = -EINTR;
-		if (rc < 0 || s->gone)
+		if (rc != 1)
 			continue;
 		d->record.files++;
 		d->record.bytes += s->bytes;
@@ -250,7 +262,7 @@ static int restore_all(struct drill *d, struct direct *direct,
 	}
 	progress_end(&d->progress);
 	free(s);
-	return rc;
+	return rc < 0 ? rc : 0;
 }
 
 /* ---- the drill ----------------------------------------------------------- */

@@ -18,16 +18,14 @@
 #include "fs/exit.h"
 #include "fs/interrupt.h"
 #include "fs/records.h"
-#include "fs/sample.h"
 #include "fs/session.h"
 #include "fs/verify.h"
 #include "net/clock.h"
 #include "net/graph.h"
 #include "net/log.h"
 
-#define MAX_EXTRA  1000 /* listed in JSON */
-#define FEW_EXTRA  10   /* on a terminal */
-#define MAX_FAILED 5    /* transfers that fail in a row: it is not the file */
+#define MAX_EXTRA 1000 /* listed in JSON */
+#define FEW_EXTRA 10   /* on a terminal */
 
 static const char usage[] =
 	"usage: nmbackupfs verify [--sample N | --deep] [--json]\n"
@@ -66,7 +64,7 @@ struct verification {
 	bool json, deep;
 	uint64_t sample; /* 0: none */
 	struct verify_result result;
-	uint64_t read, read_bytes, read_bad, read_unhashed;
+	struct verify_read read;
 	uint64_t shown_extra;
 	cJSON *findings, *extra;
 	struct progress progress;
@@ -135,78 +133,13 @@ static void extra(void *arg, const char *path, const char *id)
 	}
 }
 
-/* ---- reading back -------------------------------------------------------- */
-
-static void take_sample(struct verification *v, const struct sample *s)
-{
-	v->read++;
-	v->read_bytes += s->bytes;
-	switch (s->verdict) {
-	case COMPARE_SAME:
-		return;
-	case COMPARE_UNHASHED:
-		v->read_unhashed++;
-		return;
-	case COMPARE_MISSING:
-	case COMPARE_CHANGED:
-	case COMPARE_DAMAGED:
-	case COMPARE_UNREADABLE:
-		v->read_bad++;
-		tell(v, compare_name(s->verdict), s->path, s->id, s->why, true);
-	}
-}
-
-static int read_each(struct verification *v, struct direct *d,
-                     struct records *rec, const uint64_t *inos, size_t n)
-{
-	struct sample *s = malloc(sizeof(*s));
-	unsigned failed = 0;
-	int rc = s ? 0 : -ENOMEM;
-
-	for (size_t i = 0; i < n && rc == 0; i++) {
-		show(v, "downloading", i, n);
-		rc = records_refresh(rec);
-		if (rc == 0)
-			rc = sample_read(d, rec->db, inos[i], NULL, NULL, s);
-		if (rc == 0 && interrupt_seen())
-			rc = -EINTR;
-		if (rc == 0 && !s->gone) {
-			failed = 0;
-			take_sample(v, s);
-		} else if (rc < 0 && rc != -EINTR && rc != -ENOMEM &&
-		           tokens_signed_in(d->session->tokens) &&
-		           ++failed < MAX_FAILED) {
-			v->read++;
-			v->read_bad++;
-			tell(v, "unreadable", s->path, s->id, v->why, true);
-			rc = 0;
-		}
-	}
-	free(s);
-	return rc;
-}
-
-static int read_some(struct verification *v, struct direct *d,
-                     struct records *rec)
-{
-	uint64_t *inos = NULL;
-	size_t n;
-	int rc = sample_pick(rec->db, v->deep ? UINT64_MAX : v->sample, &inos,
-	                     &n);
-
-	if (rc == 0)
-		rc = read_each(v, d, rec, inos, n);
-	free(inos);
-	return rc;
-}
-
 /* ---- the end ------------------------------------------------------------- */
 
 static int verdict(const struct verification *v)
 {
 	const struct verify_result *r = &v->result;
 
-	if (r->missing || r->changed || r->damaged || v->read_bad)
+	if (r->missing || r->changed || r->damaged || v->read.failed)
 		return EXIT_DIFFERENT;
 	return r->pending ? EXIT_UNFINISHED : EXIT_OK;
 }
@@ -229,15 +162,15 @@ static void print_end(const struct verification *v, uint64_t requests)
 		       "only: the service gives no hash; --deep reads them\n",
 		       r->unhashed);
 	if (v->sample || v->deep) {
-		cmd_format_size(v->read_bytes, size);
+		cmd_format_size(v->read.bytes, size);
 		printf("%" PRIu64 " files (%s) read back: %" PRIu64
 		       " of them not as they were sent\n",
-		       v->read, size, v->read_bad);
+		       v->read.files, size, v->read.failed);
 	}
-	if (v->read_unhashed)
+	if (v->read.unhashed)
 		printf("%" PRIu64 " of these could be read, but there is no "
 		       "hash to compare them with\n",
-		       v->read_unhashed);
+		       v->read.unhashed);
 	if (r->pending)
 		printf("%" PRIu64 " files here are not on the server yet, or "
 		       "older there; `nmbackupfs flush` waits for them\n",
@@ -265,11 +198,11 @@ static int print_json(struct verification *v, uint64_t requests)
 	cJSON_AddNumberToObject(o, "requests", (double)requests);
 	if (v->sample || v->deep) {
 		s = cJSON_AddObjectToObject(o, "read_back");
-		cJSON_AddNumberToObject(s, "files", (double)v->read);
-		cJSON_AddNumberToObject(s, "bytes", (double)v->read_bytes);
-		cJSON_AddNumberToObject(s, "failed", (double)v->read_bad);
+		cJSON_AddNumberToObject(s, "files", (double)v->read.files);
+		cJSON_AddNumberToObject(s, "bytes", (double)v->read.bytes);
+		cJSON_AddNumberToObject(s, "failed", (double)v->read.failed);
 		cJSON_AddNumberToObject(s, "not_comparable",
-		                        (double)v->read_unhashed);
+		                        (double)v->read.unhashed);
 	}
 	cJSON_AddItemToObject(o, "findings", v->findings);
 	cJSON_AddItemToObject(o, "extra_items", v->extra);
@@ -327,7 +260,9 @@ static int run(struct verification *v, struct direct *d, struct records *rec)
 		if (rc < 0)
 			status = cmd_fail_session(rc, v->why);
 		else
-			rc = read_some(v, d, rec);
+			rc = verify_read_back(d, rec,
+			                      v->deep ? UINT64_MAX : v->sample,
+			                      &calls, &v->read);
 	}
 	interrupt_release(&signals);
 	progress_end(&v->progress);

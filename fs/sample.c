@@ -81,6 +81,11 @@ int sample_pick(struct db *db, uint64_t n, uint64_t **out_inos, size_t *out_n)
 
 /* ---- reading ------------------------------------------------------------- */
 
+struct sample_row {
+	struct node node;
+	struct proof proof;
+};
+
 struct reading {
 	struct direct *d;
 	struct node node;
@@ -186,6 +191,8 @@ static int judge_error(struct reading *r, int rc, struct sample *s)
 
 static int read_content(struct reading *r, struct sample *s)
 {
+	struct direct_part all = { .size = r->file.item.size,
+		                   .len = UINT64_MAX };
 	int rc;
 
 	r->plain = plainhash_new();
@@ -193,7 +200,9 @@ static int read_content(struct reading *r, struct sample *s)
 		return -ENOMEM;
 	quickxor_init(&r->xor);
 	r->file.node = r->node;
-	rc = direct_get(r->d, &r->file, take, r, NULL, NULL);
+	if (r->file.item.has_hash && !r->d->codec->ops->authenticates)
+		all.hash = r->file.item.hash;
+	rc = direct_get_part(r->d, &r->file, &all, take, r, NULL, NULL);
 	s->bytes = r->bytes;
 	if (rc == 0)
 		judge_content(r, s);
@@ -203,60 +212,62 @@ static int read_content(struct reading *r, struct sample *s)
 	return rc;
 }
 
-static int read_row(struct reading *r, struct db *db, uint64_t ino,
-                    struct sample *out)
+int sample_look(struct db *db, uint64_t ino, struct sample_row **out_row,
+                struct sample *out)
 {
-	int rc = node_get(db, ino, &r->node);
+	struct sample_row *row = calloc(1, sizeof(*row));
+	int rc = row ? node_get(db, ino, &row->node) : -ENOMEM;
 
+	memset(out, 0, sizeof(*out));
 	if (rc == 0)
-		rc = proof_of(db, &r->node, &r->proof);
+		rc = proof_of(db, &row->node, &row->proof);
 	if (rc == 0)
 		rc = node_path(db, ino, out->path, sizeof(out->path));
-	if (rc == -ENOENT || (rc == 0 && !r->proof.id[0])) {
-		out->gone = true;
-		rc = 0;
+	if (rc == 0 && row->proof.id[0]) {
+		memcpy(out->id, row->proof.id, sizeof(out->id));
+		*out_row = row;
+		return 1;
 	}
-	memcpy(out->id, r->proof.id, sizeof(out->id));
-	if (rc < 0)
-		snprintf(r->d->why, DIRECT_WHY, "state.db: %s", strerror(-rc));
-	return rc;
+	free(row);
+	return rc == -ENOENT ? 0 : rc;
 }
 
-int sample_read(struct direct *d, struct db *db, uint64_t ino,
-                direct_sink_fn *sink, void *sink_arg, struct sample *out)
+static int fetch(struct reading *r, struct sample *out)
 {
-	struct reading *r = calloc(1, sizeof(*r));
 	enum compare_verdict v;
-	int rc;
+	int rc = direct_raw_item(r->d, out->id, &r->file.item);
 
-	if (!r)
-		return -ENOMEM;
-	memset(out, 0, sizeof(*out));
-	r->d = d;
-	r->sink = sink;
-	r->sink_arg = sink_arg;
-	rc = read_row(r, db, ino, out);
-	if (rc < 0 || out->gone)
-		goto out;
-	rc = direct_raw_item(d, out->id, &r->file.item);
 	if (rc == -ENOENT) {
 		judge(out, COMPARE_MISSING, "it is not on the server");
-		rc = 0;
-		goto out;
+		return 0;
 	}
 	if (rc < 0)
-		goto out;
+		return rc;
 	v = compare_item(&r->node, &r->file.item);
 	if (v == COMPARE_SAME || v == COMPARE_UNHASHED)
-		rc = read_content(r, out);
-	else
-		judge(out, v,
-		      v == COMPARE_DAMAGED
-		              ? "the service has other bytes under the tag it "
-		                "had"
-		              : "it was changed there, and is not taken in "
-		                "here yet");
-out:
+		return read_content(r, out);
+	judge(out, v,
+	      v == COMPARE_DAMAGED
+	              ? "the service has other bytes under the tag it had"
+	              : "it was changed there, and is not taken in here yet");
+	return 0;
+}
+
+int sample_fetch(struct direct *d, struct sample_row *row, direct_sink_fn *sink,
+                 void *sink_arg, struct sample *out)
+{
+	struct reading *r = calloc(1, sizeof(*r));
+	int rc = -ENOMEM;
+
+	if (r) {
+		r->d = d;
+		r->sink = sink;
+		r->sink_arg = sink_arg;
+		r->node = row->node;
+		r->proof = row->proof;
+		rc = fetch(r, out);
+	}
 	free(r);
+	free(row);
 	return rc;
 }

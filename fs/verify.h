@@ -2,7 +2,7 @@
  *
  * One enumeration of the drive (fs/survey.h), no content. What does not agree
  * is asked for once more by id, with its row read anew: feeds lag, and a
- * running mount goes on. Threads: one. */
+ * running mount goes on. Threads: one; its callbacks come one at a time. */
 #ifndef NMB_VERIFY_H
 #define NMB_VERIFY_H
 
@@ -49,5 +49,17 @@ struct verify_calls {
  * `r` is refreshed meanwhile. */
 int verify_all(struct direct *d, struct records *r,
                const struct verify_calls *calls, struct verify_result *out);
+
+struct verify_read {
+	uint64_t files, bytes; /* read back */
+	uint64_t failed;       /* each of them was a finding */
+	uint64_t unhashed;     /* nothing is known to compare them with */
+};
+
+/* Reads files back, several at a time: `n` picked at random, or all of them
+ * (UINT64_MAX). After direct_enter(), within interrupt_catch(). Errors as
+ * above. */
+int verify_read_back(struct direct *d, struct records *r, uint64_t n,
+                     const struct verify_calls *calls, struct verify_read *out);
 
 #endif

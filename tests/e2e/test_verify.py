@@ -113,6 +113,24 @@ def test_rot(signed_in, graphd):
         == {"/d/rotten": "damaged"}
 
 
+def test_deep_with_many(signed_in, graphd):
+    """Several are read at a time: each is read once, and told once."""
+    names = [f"d/{i}" for i in range(40)]
+    make(signed_in, names, mount=False)
+    for i in (3, 17, 39):
+        rot(graphd, stored(graphd, f"d/{i}"))
+    answer = verify(signed_in, "--deep", check=DIFFERENT)
+    assert kinds(answer) == {f"/d/{i}": "damaged" for i in (3, 17, 39)}
+    assert (answer["read_back"]["files"], answer["read_back"]["failed"]) \
+        == (40, 3)
+    graphd.fault("download", times=0, delay_ms=1000)
+    graphd.mark()
+    run = signed_in.popen("verify", "--deep")
+    graphd.wait_request("download", more=5)
+    run.terminate()
+    assert run.wait(proc.patience(20)) == program.FAILED
+
+
 @pytest.mark.configs("personal-vault")
 def test_old_version_put_back(signed_in, graphd):
     """Authentic, and of the right name: but not the newest that was sent."""
