@@ -1,6 +1,8 @@
 #include "fs/interrupt.h"
 
-static volatile sig_atomic_t seen;
+#include <stdatomic.h>
+
+static atomic_bool seen; /* lock-free: a signal handler may set it */
 
 static int depth; /* catches without their release */
 
@@ -9,7 +11,7 @@ static const int signals[3] = { SIGINT, SIGTERM, SIGHUP };
 static void on_signal(int signo)
 {
 	(void)signo;
-	seen = 1;
+	seen = true;
 }
 
 /* What is ignored (nohup) stays ignored. */
@@ -18,7 +20,7 @@ void interrupt_catch(struct interrupt *i)
 	struct sigaction sa = { .sa_handler = on_signal };
 
 	if (!depth++)
-		seen = 0;
+		seen = false;
 	for (int k = 0; k < 3; k++) {
 		sigaction(signals[k], NULL, &i->old[k]);
 		if (i->old[k].sa_handler != SIG_IGN)

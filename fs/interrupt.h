@@ -1,7 +1,7 @@
 /* fs/interrupt.h -- SIGINT, SIGTERM and SIGHUP as a question, so that a
  * transfer ends in order.
  *
- * One signal flag per process. Threads: the main one. */
+ * One signal flag per process. Threads: the main one; interrupt_seen(): any. */
 #ifndef NMB_INTERRUPT_H
 #define NMB_INTERRUPT_H
 
