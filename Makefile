@@ -307,7 +307,8 @@ $(B)/man/%: contrib/man/%.in contrib/man/make-page $(B)/nmbackupfs
 
 # ---- install -----------------------------------------------------------
 
-docs := README.md GUIDE.md CHANGELOG.md LICENSE $(wildcard contrib/systemd/*.example)
+# Links between them hold where they are installed, too.
+docs := README.md CHANGELOG.md LICENSE $(wildcard contrib/systemd/*.example)
 recipes := $(wildcard contrib/recipes/*)
 units := $(wildcard contrib/systemd/*.service contrib/systemd/*.timer)
 scripts := contrib/keystore-pass contrib/unseal-names.py \
@@ -325,8 +326,9 @@ install: all
 		$(DESTDIR)$(MANDIR)/man$${page##*.}/ || exit 1; done
 	install -m 644 $(docs) $(DESTDIR)$(DOCDIR)/
 	install -m 755 $(scripts) $(DESTDIR)$(PKGDATADIR)/
-	$(if $(recipes),install -d $(DESTDIR)$(DOCDIR)/recipes)
-	$(if $(recipes),install -m 644 $(recipes) $(DESTDIR)$(DOCDIR)/recipes/)
+	install -d $(DESTDIR)$(DOCDIR)/contrib/recipes
+	install -m 644 contrib/README.md $(DESTDIR)$(DOCDIR)/contrib/
+	install -m 644 $(recipes) $(DESTDIR)$(DOCDIR)/contrib/recipes/
 	$(if $(units),install -d $(DESTDIR)$(UNITDIR))
 	for u in $(units); do sed 's|/usr/bin/nmbackupfs|$(BINDIR)/nmbackupfs|' \
 			$$u >$(DESTDIR)$(UNITDIR)/$${u##*/} && \

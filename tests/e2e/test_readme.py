@@ -11,7 +11,7 @@ import pytest
 from kit import proc, program
 
 ROOT = proc.ROOT
-TEXTS = sorted([ROOT / "README.md", ROOT / "GUIDE.md",
+TEXTS = sorted([ROOT / "README.md", ROOT / "contrib/README.md",
                 *ROOT.glob("contrib/recipes/*.md"), *ROOT.glob("tests/live/*.md")])
 SCRIPTS = sorted(ROOT.glob("contrib/recipes/*.sh"))
 # Words of ours that take a command of their own after them.
