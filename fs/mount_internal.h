@@ -34,6 +34,18 @@ struct mount {
 int mount_open_parts(struct mount *m, char *why, size_t size);
 void mount_close_parts(struct mount *m);
 
+/* ---- mount_state.c ---- */
+
+/* Database and content. A damaged database is rebuilt from the server; it and
+ * all content that only it knew are set aside, for a person to look at. */
+int mount_open_state(struct mount *m, char *why, size_t size);
+
+/* Something is to be made durable soon; `arg`: the struct mount. */
+void mount_on_unsynced(void *arg);
+
+/* For the kind of folder that this state is of, if it is of this one. */
+int mount_open_codec(struct mount *m, char *why, size_t size);
+
 /* ---- mount_serve.c ---- */
 
 /* Mounts, serves until unmounted or stopped; the connection to the kernel is

@@ -7,12 +7,10 @@
 #include <unistd.h>
 
 #include <fuse_lowlevel.h>
-#include <sodium.h>
 
 #include "auth/vault_store.h"
 #include "fs/ahead.h"
 #include "fs/codec.h"
-#include "fs/codec_vault.h"
 #include "fs/config.h"
 #include "fs/content.h"
 #include "fs/control.h"
@@ -30,7 +28,6 @@
 #include "fs/readers.h"
 #include "fs/report.h"
 #include "fs/rest.h"
-#include "fs/salvage.h"
 #include "fs/service.h"
 #include "fs/session.h"
 #include "fs/space.h"
@@ -73,13 +70,6 @@ static void on_stale_attr(void *arg, uint64_t nodeid)
 	struct nmb *nmb = arg;
 
 	notify_attr(nmb->notify, nodeid);
-}
-
-static void on_unsynced(void *arg)
-{
-	struct mount *m = arg;
-
-	syncer_wake(m->syncer);
 }
 
 static void on_engine_changed(void *arg)
@@ -207,168 +197,6 @@ static void on_descriptor(void *arg, const struct item *it)
 
 /* ---- parts --------------------------------------------------------------- */
 
-#define KIND_SIZE 64
-
-/* What this state is of: "plain", or "vault:" and the vault's id. */
-static void format_kind(const struct nmb *nmb, char out[KIND_SIZE])
-{
-	char id[2 * BIND_VAULT_SIZE + 1];
-	struct vault *v;
-
-	snprintf(out, KIND_SIZE, "plain");
-	if (!nmb->membership)
-		return;
-	v = vault_slot_get(&nmb->membership->slot);
-	sodium_bin2hex(id, sizeof(id), vault_id(v), BIND_VAULT_SIZE);
-	vault_unref(v);
-	snprintf(out, KIND_SIZE, "vault:%s", id);
-}
-
-/* Names and content here are of one vault, or of a plain folder: sent as the
- * other kind they would do harm. */
-static int check_kind(struct nmb *nmb, struct db *db, char *why, size_t size)
-{
-	char kind[KIND_SIZE], had[KIND_SIZE] = "";
-	int64_t nodes = 0;
-	int rc;
-
-	format_kind(nmb, kind);
-	rc = store_get_text(db, "kind", had, sizeof(had));
-	if (rc == 0 && !had[0]) {
-		rc = node_count_linked(db, &nodes);
-		/* Made before there were vaults: plain, if anything. */
-		if (rc == 0 && nodes > 1)
-			strcpy(had, "plain");
-	}
-	if (rc < 0 || !strcmp(had, kind))
-		return rc;
-	if (!had[0])
-		return store_set_text(db, "kind", kind);
-	snprintf(why, size,
-	         !strcmp(had, "plain")
-	                 ? "this profile's folder is a plain one: mount it "
-	                   "with --plain, or use another --profile for a vault"
-	         : !strcmp(kind, "plain")
-	                 ? "this profile's folder is a vault: mount it without "
-	                   "--plain"
-	                 : "this profile belongs to another vault: use another "
-	                   "--profile");
-	return -EINVAL;
-}
-
-static int open_codec(struct mount *m, char *why, size_t size)
-{
-	struct nmb *nmb = &m->nmb;
-	char type[64] = "";
-	struct db *db;
-	int rc = store_begin(nmb->store, &db);
-
-	if (rc < 0)
-		return rc;
-	rc = check_kind(nmb, db, why, size);
-	if (rc == 0)
-		rc = store_get_text(db, "drive_type", type, sizeof(type));
-	rc = store_end(nmb->store, rc);
-	if (rc < 0)
-		return rc;
-	if (nmb->membership)
-		return codec_vault_new(&nmb->membership->slot, getuid(),
-		                       getgid(), &nmb->codec);
-	/* Not known yet: the stricter rules, those of Business. */
-	return codec_plain_new(strcmp(type, "personal") != 0, &m->nmb.codec);
-}
-
-static void on_damage(void *arg)
-{
-	struct mount *m = arg;
-
-	lock_take(&m->lock, LOCK_LEAF);
-	m->damaged = true;
-	pthread_cond_broadcast(&m->turn);
-	lock_drop(&m->lock, LOCK_LEAF);
-}
-
-static int open_store(struct mount *m, char *why, size_t size)
-{
-	struct nmb *nmb = &m->nmb;
-	struct content_recovery r;
-	int rc = store_open(nmb->state_dir, &nmb->store, &m->found);
-
-	if (rc < 0) {
-		snprintf(why, size,
-		         rc == -ENOTSUP
-		                 ? "%s/state.db was made by a newer version "
-		                   "of nmbackupfs: upgrade"
-		                 : "%s/state.db can't be used (%s); it was "
-		                   "left as it is",
-		         nmb->state_dir, strerror(-rc));
-		return rc;
-	}
-	store_on_damage(nmb->store, on_damage, m);
-	rc = contents_new(nmb->state_dir, nmb->store, &nmb->contents);
-	if (rc == 0)
-		contents_set_untidy(nmb->contents, on_unsynced, m);
-	if (rc == 0 && !m->found.created) {
-		rc = contents_recover(nmb->contents, m->found.rebooted, &r);
-		if (rc == 0 && !m->found.clean)
-			log_info("recovered resized=%u reverted=%u "
-			         "quarantined=%u lost=%u",
-			         r.resized, r.reverted, r.quarantined, r.lost);
-	}
-	if (rc < 0)
-		snprintf(why, size, "%s/content: %s", nmb->state_dir,
-		         strerror(-rc));
-	return rc;
-}
-
-/* Content gets the names it had, then the database leaves. The mark that is
- * made first lets a start that dies here be repeated. */
-static int set_store_aside(struct mount *m, char *why, size_t size)
-{
-	const char *dir = m->nmb.state_dir;
-	char stamp[STORE_STAMP_SIZE];
-	struct salvage found;
-	int rc = store_mark_damaged(dir, stamp);
-
-	if (rc == 0)
-		rc = salvage_content(dir, stamp, &found);
-	if (rc == 0)
-		rc = store_set_aside(dir);
-	if (rc < 0) {
-		snprintf(why, size,
-		         "%s/state.db is damaged and can't be set "
-		         "aside: %s",
-		         dir, strerror(-rc));
-		return rc;
-	}
-	log_error("state.db was damaged action=rebuild dir=\"%s\" unsent=%u "
-	          "cached=%u unnamed=%u: what was not sent yet is in its "
-	          "quarantine/%s-unsent",
-	          dir, found.unsent, found.cached, found.unnamed, stamp);
-	return 0;
-}
-
-/* A damaged database is rebuilt from the server; it and all content that only
- * it knew are set aside, for a person to look at. */
-static int open_or_rebuild_store(struct mount *m, char *why, size_t size)
-{
-	struct nmb *nmb = &m->nmb;
-	int rc = open_store(m, why, size);
-
-	if (rc != -EUCLEAN)
-		return rc;
-	contents_free(nmb->contents);
-	nmb->contents = NULL;
-	store_close(nmb->store, false);
-	nmb->store = NULL;
-	m->damaged = false; /* nobody else is here yet */
-	rc = set_store_aside(m, why, size);
-	if (rc < 0)
-		return rc;
-	why[0] = '\0';
-	return open_store(m, why, size);
-}
-
 static int open_space(struct mount *m)
 {
 	struct nmb *nmb = &m->nmb;
@@ -399,7 +227,7 @@ static int open_tree(struct mount *m)
 		.events = { .arg = m,
 		            .dirty = on_dirty,
 		            .settled = on_settled,
-		            .unsynced = on_unsynced,
+		            .unsynced = mount_on_unsynced,
 		            .stale_entry = on_stale_entry,
 		            .stale_attr = on_stale_attr },
 		.path_units = (unsigned)names_utf16_len(
@@ -584,10 +412,10 @@ int mount_open_parts(struct mount *m, char *why, size_t size)
 	if (rc == 0)
 		rc = syncer_new(&m->syncer);
 	if (rc == 0)
-		rc = open_or_rebuild_store(m, why, size);
+		rc = mount_open_state(m, why, size);
 	if (rc < 0)
 		return rc;
-	rc = open_codec(m, why, size);
+	rc = mount_open_codec(m, why, size);
 	if (rc == 0)
 		rc = open_space(m);
 	if (rc == 0)
