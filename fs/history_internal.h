@@ -3,7 +3,8 @@
  *	history.c       start, end, who waits and how long
  *	history_tree.c  directories and names
  *	history_list.c  lists of versions
- *	history_read.c  the content of one */
+ *	history_read.c  the content of one: open, chunks that are here, waiting
+ *	history_range.c and how it comes */
 #ifndef NMB_HISTORY_INTERNAL_H
 #define NMB_HISTORY_INTERNAL_H
 
@@ -95,7 +96,7 @@ struct history_file {
 	/* Of who has set `busy`: one at a time. */
 	struct download *download;
 	struct codec_reader *reader;
-	bool moved;          /* it was the current one, by its tag */
+	bool moved;          /* it was said to be the current one */
 	bool meta;           /* the range brings what the reader wants first */
 	uint64_t off;        /* then: where it lies */
 	uint64_t first, end; /* else: chunks */
@@ -141,7 +142,25 @@ int history_name_versions(const struct version *v, size_t n,
 
 /* ---- history_read.c ------------------------------------------------------ */
 
+struct history_slot *history_find_slot_locked(struct history_file *f,
+                                              uint64_t idx);
+bool history_has_chunks_locked(struct history_file *f, uint64_t first,
+                               uint64_t last);
+/* Without the lock. */
+int history_keep_chunk(struct history_file *f, uint64_t idx, const void *plain,
+                       size_t len);
+void history_unref_file(struct history_file *f);
+
+/* ---- history_range.c ----------------------------------------------------- */
+
+/* On a worker, or here if there is no memory for that. */
+void history_submit(struct history_file *f, void (*fn)(void *arg));
+
+/* A work_fn of a struct history_file, by who has set `busy` (with a reference,
+ * and under_way + 1): serves who can be served, and goes on while somebody
+ * waits. */
+void history_step(void *file);
+
 void history_cancel_locked(struct history_file *f);
-void history_unref_file(struct history_file *f); /* without the lock */
 
 #endif

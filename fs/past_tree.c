@@ -1,7 +1,6 @@
 #include "fs/past_tree.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -16,25 +15,16 @@
 #include "fs/lock.h"
 #include "fs/past.h"
 #include "fs/past_fetch.h"
+#include "fs/past_job.h"
 #include "fs/past_read.h"
 #include "fs/recycle.h"
-#include "fs/restore.h"
 #include "fs/when.h"
-#include "net/buf.h"
 
 #define WORKERS 4
 
-/* One entry of the tree: as past_each() told it, with strings of its own. */
-struct job {
-	struct past_item it;
-	char *id, *path, *target;
-	const char *rel; /* in the destination */
-	bool binned;     /* for the second round */
-};
-
 struct work {
 	const struct past_tree *t;
-	struct job *jobs;
+	struct past_job *jobs;
 	size_t n, cap;
 	size_t skip; /* bytes of the path that are left out */
 
@@ -80,7 +70,7 @@ static int add_job(void *arg, const struct past_item *it)
 {
 	struct work *w = arg;
 	size_t skip;
-	struct job *j;
+	struct past_job *j;
 
 	if (!strcmp(it->path, w->t->path)) {
 		w->skip = 1; /* there is such a thing */
@@ -97,99 +87,25 @@ static int add_job(void *arg, const struct past_item *it)
 		w->jobs = j;
 		w->cap = cap;
 	}
-	j = &w->jobs[w->n++];
-	*j = (struct job){ .it = *it };
-	j->id = strdup(it->id);
-	j->path = strdup(it->path);
-	j->target = strdup(it->target);
-	if (!j->id || !j->path || !j->target)
-		return -ENOMEM;
-	j->it.id = j->id;
-	j->it.path = j->path;
-	j->it.target = j->target;
-	j->rel = j->path + skip;
-	return 0;
+	return past_job_init(&w->jobs[w->n++], it, skip);
 }
 
 static void free_jobs(struct work *w)
 {
-	for (size_t i = 0; i < w->n; i++) {
-		free(w->jobs[i].id);
-		free(w->jobs[i].path);
-		free(w->jobs[i].target);
-	}
+	for (size_t i = 0; i < w->n; i++)
+		past_job_done(&w->jobs[i]);
 	free(w->jobs);
-}
-
-/* ---- places -------------------------------------------------------------- */
-
-/* Names are what a ledger, or a server, says. */
-static bool leads_out(const char *rel)
-{
-	for (;; rel++) {
-		size_t len = strcspn(rel, "/");
-
-		if (!len || (len == 1 && rel[0] == '.') ||
-		    (len == 2 && rel[0] == '.' && rel[1] == '.'))
-			return true;
-		rel += len;
-		if (!*rel)
-			return false;
-	}
-}
-
-/* The directory that holds the last part of `rel`, which comes back in
- * *out_name; never through a link. */
-static int open_way(int dest, const char *rel, const char **out_name)
-{
-	int fd;
-
-	if (leads_out(rel))
-		return -EINVAL;
-	fd = fcntl(dest, F_DUPFD_CLOEXEC, 0);
-
-	for (const char *slash; fd >= 0 && (slash = strchr(rel, '/'));
-	     rel = slash + 1) {
-		char *name = strndup(rel, (size_t)(slash - rel));
-		int below = name ? openat(fd, name,
-		                          O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
-		                                  O_CLOEXEC)
-		                 : -1;
-
-		free(name);
-		close(fd);
-		fd = below;
-	}
-	*out_name = rel;
-	return fd < 0 ? -errno : fd;
-}
-
-static int describe(const struct job *j, const char *name,
-                    struct restore_item *out)
-{
-	*out = (struct restore_item){ .mode = j->it.mode,
-		                      .uid = RESTORE_NOBODY,
-		                      .gid = (gid_t)-1,
-		                      .mtime = j->it.mtime,
-		                      .size = j->it.plain_size,
-		                      .target = j->it.target };
-	if (strlen(name) >= sizeof(out->name))
-		return -ENAMETOOLONG;
-	strcpy(out->name, name);
-	if (S_ISDIR(out->mode) && !(out->mode & 07777))
-		out->mode |= 0755; /* it was never told */
-	return 0;
 }
 
 /* ---- what became of it --------------------------------------------------- */
 
-static void say(struct work *w, const struct job *j, const char *text)
+static void say(struct work *w, const struct past_job *j, const char *text)
 {
 	progress_end(&w->progress);
 	cmd_fail(0, "%s: %s", j->path, text);
 }
 
-static void note(struct work *w, struct job *j, int rc, bool sure,
+static void note(struct work *w, struct past_job *j, int rc, bool sure,
                  const char *why)
 {
 	const char *doubt = past_doubt_text(j->it.doubts);
@@ -225,104 +141,8 @@ static void note(struct work *w, struct job *j, int rc, bool sure,
 	lock_drop(&w->lock, LOCK_LEAF);
 }
 
-/* ---- one file ------------------------------------------------------------ */
-
-static int begin_again(void *arg)
-{
-	const struct restore_file *f = arg;
-
-	if (ftruncate(f->fd, 0) < 0 || lseek(f->fd, 0, SEEK_SET) < 0)
-		return -errno;
-	return 0;
-}
-
-static int restore_regular(struct work *w, struct direct *d, struct job *j,
-                           int dir, struct restore_item *ri,
-                           struct past_got *got)
-{
-	struct restore_file f;
-	struct past_sink sink = { .begin = begin_again,
-		                  .write = restore_write,
-		                  .arg = &f };
-	struct stat st;
-	int rc = restore_begin(dir, ri, &f);
-
-	if (rc < 0)
-		return rc;
-	rc = past_fetch(d, &j->it, w->t->at, &sink, got);
-	if (rc == 0 && fstat(f.fd, &st) == 0)
-		j->it.plain_size = (uint64_t)st.st_size;
-	if (!ri->mtime)
-		ri->mtime = got->time;
-	return restore_end(&f, ri, rc);
-}
-
-static int drop_all(void *arg)
-{
-	buf_clear(arg);
-	return 0;
-}
-
-static int add_target(void *arg, const void *data, size_t len)
-{
-	struct buf *b = arg;
-
-	return b->len + len >= DIRECT_TARGET ? -ENAMETOOLONG
-	                                     : buf_add(b, data, len);
-}
-
-/* A target that did not fit into the name is the item's content. */
-static int restore_link(struct work *w, struct direct *d, struct job *j,
-                        int dir, struct restore_item *ri, struct past_got *got)
-{
-	struct buf target = BUF_INIT;
-	struct past_sink sink = { .begin = drop_all,
-		                  .write = add_target,
-		                  .arg = &target };
-	int rc = 0;
-
-	if (!j->it.target[0]) {
-		rc = past_fetch(d, &j->it, w->t->at, &sink, got);
-		if (rc == 0 &&
-		    (!target.len || strlen(target.data) != target.len))
-			rc = -EBADMSG;
-		if (rc == 0)
-			ri->target = target.data;
-	}
-	if (rc == 0)
-		rc = restore_node(dir, ri);
-	buf_done(&target);
-	return rc;
-}
-
-static int restore_one(struct work *w, struct direct *d, struct job *j,
-                       struct past_got *got)
-{
-	struct restore_item *ri = calloc(1, sizeof(*ri));
-	const char *name;
-	int dir = ri ? open_way(w->t->dest, j->rel, &name) : -ENOMEM;
-	int rc = dir < 0 ? dir : describe(j, name, ri);
-
-	got->sure = true;
-	if (rc == 0 && S_ISREG(ri->mode))
-		rc = restore_regular(w, d, j, dir, ri, got);
-	else if (rc == 0 && S_ISLNK(ri->mode))
-		rc = restore_link(w, d, j, dir, ri, got);
-	else if (rc == 0 && (S_ISFIFO(ri->mode) || S_ISSOCK(ri->mode)))
-		rc = restore_node(dir, ri);
-	else if (rc == 0) {
-		snprintf(d->why, DIRECT_WHY,
-		         "it was a device, whose numbers were not noted");
-		rc = -ENODATA;
-	}
-	if (dir >= 0)
-		close(dir);
-	free(ri);
-	return rc;
-}
-
 /* The line for what is not on the drive any more. */
-static void say_gone(struct work *w, struct direct *d, const struct job *j)
+static void say_gone(struct work *w, struct direct *d, const struct past_job *j)
 {
 	char when[WHEN_TEXT];
 
@@ -345,13 +165,13 @@ static bool reads_bin(const struct work *w)
 	return w->t->direct->personal && !w->t->leave_bin;
 }
 
-static void run_job(struct work *w, struct direct *d, struct job *j)
+static void run_job(struct work *w, struct direct *d, struct past_job *j)
 {
 	struct past_got got = { 0 };
 	int rc;
 
 	d->why[0] = '\0';
-	rc = restore_one(w, d, j, &got);
+	rc = past_job_restore(j, d, w->t->dest, w->t->at, &got);
 	if (rc == -ENOENT && j->it.deleted && !w->bin && reads_bin(w)) {
 		j->binned = true;
 		return;
@@ -363,15 +183,15 @@ static void run_job(struct work *w, struct direct *d, struct job *j)
 
 /* ---- several at a time --------------------------------------------------- */
 
-static bool is_for_worker(const struct work *w, const struct job *j)
+static bool is_for_worker(const struct work *w, const struct past_job *j)
 {
 	return !S_ISDIR(j->it.mode) && !(j->it.doubts & PAST_BACK) &&
 	       j->binned == w->bin;
 }
 
-static struct job *take_job(struct work *w)
+static struct past_job *take_job(struct work *w)
 {
-	struct job *j = NULL;
+	struct past_job *j = NULL;
 
 	lock_take(&w->lock, LOCK_LEAF);
 	if (interrupt_seen())
@@ -390,7 +210,7 @@ static void *run_worker(void *arg)
 	struct work *w = arg;
 	struct direct d = *w->t->direct;
 	char *why = calloc(1, DIRECT_WHY);
-	struct job *j;
+	struct past_job *j;
 
 	d.why = why;
 	while (why && (j = take_job(w)))
@@ -420,7 +240,7 @@ static void run_jobs(struct work *w, size_t first, size_t end)
 
 static int by_delete(const void *a, const void *b)
 {
-	const struct job *x = a, *y = b;
+	const struct past_job *x = a, *y = b;
 
 	if (x->binned != y->binned)
 		return x->binned ? -1 : 1;
@@ -478,50 +298,20 @@ static void restore_deleted(struct work *w)
 
 /* ---- folders ------------------------------------------------------------- */
 
-static void make_folder(struct work *w, struct job *j)
-{
-	struct restore_item ri;
-	const char *name;
-	int dir = open_way(w->t->dest, j->rel, &name), fd;
-	int rc = dir < 0 ? dir : describe(j, name, &ri);
-
-	if (rc == 0)
-		rc = restore_enter(dir, &ri, &fd);
-	if (rc == 0)
-		close(fd);
-	if (dir >= 0)
-		close(dir);
-	note(w, j, rc, true, NULL);
-}
-
 /* From the innermost ones on: a mode may shut those who come after. */
 static void set_modes(struct work *w)
 {
 	for (size_t i = w->n; i-- > 0;) {
-		struct job *j = &w->jobs[i];
-		struct restore_item ri;
-		const char *name;
-		int dir, fd;
+		const struct past_job *j = &w->jobs[i];
 
-		if (!S_ISDIR(j->it.mode) || j->it.doubts & PAST_BACK)
-			continue;
-		dir = open_way(w->t->dest, j->rel, &name);
-		if (dir < 0)
-			continue;
-		if (describe(j, name, &ri) == 0) {
-			fd = openat(dir, name,
-			            O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
-			                    O_CLOEXEC);
-			if (fd >= 0)
-				restore_leave(fd, &ri);
-		}
-		close(dir);
+		if (S_ISDIR(j->it.mode) && !(j->it.doubts & PAST_BACK))
+			past_job_leave(j, w->t->dest);
 	}
 }
 
 static int by_path(const void *a, const void *b)
 {
-	const struct job *x = a, *y = b;
+	const struct past_job *x = a, *y = b;
 
 	return strcmp(x->path, y->path);
 }
@@ -529,7 +319,7 @@ static int by_path(const void *a, const void *b)
 static void make_folders(struct work *w)
 {
 	for (size_t i = 0; i < w->n; i++) {
-		struct job *j = &w->jobs[i];
+		struct past_job *j = &w->jobs[i];
 
 		if (j->it.doubts & PAST_BACK) {
 			lock_take(&w->lock, LOCK_LEAF);
@@ -539,7 +329,7 @@ static void make_folders(struct work *w)
 			    "again now; when it came back is not known");
 			lock_drop(&w->lock, LOCK_LEAF);
 		} else if (S_ISDIR(j->it.mode)) {
-			make_folder(w, j);
+			note(w, j, past_job_enter(j, w->t->dest), true, NULL);
 		}
 	}
 }
