@@ -204,6 +204,15 @@ int past_note(struct past *p, const struct ledger_entry *e)
 
 /* ---- what is there now --------------------------------------------------- */
 
+/* By something that is more than a path. */
+static bool is_taken(struct past *p, const struct thing *parent,
+                     const char *name)
+{
+	const struct thing *there = past_child(p, parent, name);
+
+	return there && there->id[0];
+}
+
 static int see_stranger(struct past *p, const struct past_seen *s)
 {
 	struct thing *parent = past_find(p, s->parent_id), *t;
@@ -219,10 +228,14 @@ static int see_stranger(struct past *p, const struct past_seen *s)
 	else
 		parent = NULL;
 	rc = parent ? 0 : past_way(p, s->path, &parent, &name);
-	/* Something of ours had that name then: this lay elsewhere. */
-	if (rc < 0 || !name[0] ||
-	    (past_child(p, parent, name) && past_child(p, parent, name)->id[0]))
+	if (rc < 0 || !name[0])
 		return rc;
+	/* Two of one name, or this one lay elsewhere then: both are shown. */
+	if (is_taken(p, parent, name)) {
+		if (!s->alias || is_taken(p, parent, s->alias))
+			return 0;
+		name = s->alias;
+	}
 	rc = past_add(p, s->id, &t);
 	if (rc < 0)
 		return rc;

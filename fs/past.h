@@ -37,8 +37,9 @@ int past_note(struct past *p, const struct ledger_entry *e);
 
 struct past_seen {
 	const char *id, *parent_id;
-	const char *path; /* as the folder shows it, no slash in front */
-	mode_t mode;      /* with the type bits */
+	const char *path;  /* as the folder shows it, no slash in front */
+	const char *alias; /* its name where another one has that; or NULL */
+	mode_t mode;       /* with the type bits */
 	int64_t mtime;
 	const char *target; /* of a symlink, or NULL */
 	uint64_t size;      /* bytes there */

@@ -13,6 +13,7 @@
 #include "fs/direct.h"
 #include "fs/interrupt.h"
 #include "fs/ledger.h"
+#include "fs/naming.h"
 #include "fs/past.h"
 #include "fs/paths.h"
 #include "net/buf.h"
@@ -176,8 +177,12 @@ static struct folder *new_folder(const char *id, const char *path)
 static int see(struct listing *l, const char *path)
 {
 	struct past_seen s = seen_of(&l->file, path, l->target);
-	int rc = past_see(l->past, &s);
+	char alias[NODE_NAME_MAX + 1];
+	int rc;
 
+	naming_alias(l->d->codec, l->file.node.name, l->file.item.id, alias);
+	s.alias = alias;
+	rc = past_see(l->past, &s);
 	if (rc < 0 || l->file.item.kind != ITEM_FOLDER)
 		return rc;
 	*l->last = new_folder(l->file.item.id, path);

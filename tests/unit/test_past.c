@@ -53,6 +53,7 @@ static void see(struct past *p, const struct now *n)
 	struct past_seen s = { .id = n->id,
 		               .parent_id = n->parent,
 		               .path = n->path,
+		               .alias = "alias",
 		               .mode = n->size ? S_IFREG | 0644
 		                               : S_IFDIR | 0755,
 		               .size = n->size,
@@ -225,6 +226,22 @@ static void test_back_from_the_bin(void)
 	CHECK_STR(AT(25), "a=1!B ");
 }
 
+/* In a vault names may come twice; nobody is left out for that. */
+static void test_twins(void)
+{
+	static const struct row rows[] = {
+		{ 10, MADE, "a", "R", "/a", 1 },
+	};
+	static const struct now now[] = {
+		{ "a", "R", "a", 1, 10 },
+		{ "b", "R", "a", 2, 11 },
+		{ "c", "R", "c", 3, 11 },
+		{ "d", "R", "c", 4, 12 },
+	};
+
+	CHECK_STR(AT(11), "a=1 alias?!F c?!F ");
+}
+
 /* When this machine saw it again is known, if it did. */
 static void test_seen_again(void)
 {
@@ -318,6 +335,7 @@ int main(void)
 	RUN(test_folder_by_path);
 	RUN(test_other_devices);
 	RUN(test_back_from_the_bin);
+	RUN(test_twins);
 	RUN(test_seen_again);
 	RUN(test_old_entries);
 	RUN(test_loops);
