@@ -174,6 +174,7 @@ class Work:
             assert content in self.ever or \
                 content in self.maybe.get(base, []), name
             self.aside.setdefault(base, []).append(content)
+            self.ever.add(content)
         for name in self.maybe.keys() | found.keys():
             have = found.get(name)
             aside = self.aside.get(name, [])
