@@ -168,7 +168,10 @@ class Work:
         found = proc.wait_until(self.look, what="a moment without news")[0]
         # What the server was told of a name, and the disk was not: one of the
         # two has stepped aside, until the name gets free.
-        self.copies = {n for n in found if ASIDE in n}
+        # An item that was put aside there and is known to nobody here any more
+        # is shown by that name.
+        self.copies = {n for n in found
+                       if ASIDE in n or n.startswith("nmbackupfs-aside-")}
         for name in self.copies:
             content, base = found.pop(name), name.split(ASIDE)[0]
             assert content in self.ever or \
