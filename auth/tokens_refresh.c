@@ -117,7 +117,7 @@ static void on_refused(struct tokens *t, const struct oauth_error *err)
 		tokens_refuse(t, err->why);
 	pthread_mutex_unlock(&t->blob_lock);
 	if (rc == 1) {
-		set_wanted(t, true);
+		set_wanted(t, !is_good(t));
 		return;
 	}
 	log_warn("tokens event=refused reason=\"%s\" kept=token "

@@ -6,6 +6,7 @@
 #include <sodium.h>
 
 #include "net/clock.h"
+#include "net/error_text.h"
 #include "net/log.h"
 
 #define OFFLINE_FIRST_MS 1000 /* facts 14: doubling to five minutes */
@@ -315,8 +316,8 @@ static void go_offline(struct graph_gate *gate, bool probe, bool cert,
 		gate->delay_ms = max_ms(gate->delay_ms, CERT_MS);
 	gate->probe_ms = now_ms + gate->delay_ms;
 	if (cert)
-		log_error("graph_offline reason=certificate retry_in_ms=%d",
-		          CERT_MS);
+		log_error("graph_offline reason=certificate retry_in_ms=%d: %s",
+		          CERT_MS, error_text(-EKEYREJECTED));
 	else if (!gate->offline)
 		log_warn("graph_offline retry_in_ms=%d", OFFLINE_FIRST_MS);
 	gate->offline = true;

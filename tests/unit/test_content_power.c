@@ -512,11 +512,17 @@ static void run_once(uint64_t with_seed)
 	crig_close(&rig);
 }
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define RUNS 20 /* they take five times as long, and find other things */
+#else
+#define RUNS 60
+#endif
+
 /* fault 13, 14, 16, 17 */
 static void test_runs(void)
 {
 	const char *one = getenv("SEED"), *count = getenv("RUNS");
-	unsigned n = count ? (unsigned)atoi(count) : 60;
+	unsigned n = count ? (unsigned)atoi(count) : RUNS;
 
 	if (one) {
 		run_once(strtoull(one, NULL, 10));

@@ -227,7 +227,7 @@ static void wait_ms(int ms)
 #define DRIP_LEN 24
 
 struct drip {
-	size_t len;
+	size_t len, pieces;
 	int ms;
 };
 
@@ -241,7 +241,7 @@ static void serve_drip(void *arg, int fd, unsigned nth)
 	memset(piece, 'x', d->len);
 	if (raw_read_request(fd, &head, &body)) {
 		raw_write(fd, OK "Content-Length: 192\r\n\r\n");
-		for (size_t i = 0; i < DRIPS * DRIP_LEN / d->len; i++) {
+		for (size_t i = 0; i < d->pieces; i++) {
 			wait_ms(d->ms);
 			raw_write(fd, piece);
 		}
@@ -258,8 +258,8 @@ static void test_slow_answer(void)
 		struct drip drip;
 		int stall_ms, rc;
 	} rows[] = {
-		{ { DRIP_LEN, 150 }, 600, 0 },
-		{ { 1, 100 }, 800, -ETIMEDOUT },
+		{ { DRIP_LEN, DRIPS, 150 }, 600, 0 },
+		{ { 1, 25, 100 }, 800, -ETIMEDOUT },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
