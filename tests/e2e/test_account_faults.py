@@ -376,7 +376,8 @@ def test_wrong_certificate(signed_in, mnt, graphd, base):
     kit_graphd.front.world.make_certificates(other, "127.0.0.1", "localhost")
     asked = graphd.total_requests()
     untrusted = {"NMBACKUPFS_CA_FILE": str(other / "ca.pem")}
-    done = signed_in.run("get", "before", str(base / "out"), env=untrusted)
+    done = signed_in.run("get", "before", "-o", base / "out",
+                         env=untrusted)
     assert done.returncode != 0
     assert "certificate there is not trusted" in done.stderr
     mnt = signed_in.mount(env=untrusted)

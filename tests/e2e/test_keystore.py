@@ -74,10 +74,11 @@ def test_sealed(sealed, graphd):
 
 def test_wrong_passphrase(sealed, base):
     before = sealed_file(sealed).read_bytes()
+    (base / "empty").mkdir()
     for line, status, says in (("echo wrong", FAILED, "wrong passphrase"),
                                ("exit 3", USAGE, "exit status 3"),
                                ("", NO_TERMINAL, "passphrase_command")):
-        done = sealed.run("-f", base,
+        done = sealed.run("-f", base / "empty",
                           env={"NMBACKUPFS_PASSPHRASE_COMMAND": line})
         assert done.returncode == status
         assert says in done.stderr
