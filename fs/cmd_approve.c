@@ -61,25 +61,15 @@ struct arguments {
 
 static bool parse(int argc, char **argv, struct arguments *out)
 {
-	static const struct option options[] = {
-		{ "help", no_argument, NULL, 'h' },
-		{ "yes", no_argument, NULL, 'y' },
-		{ "dry-run", no_argument, NULL, 'n' },
+	const struct cmd_flag flags[] = {
+		{ "help", 'h', &out->help },
+		{ "yes", 'y', &out->yes },
+		{ "dry-run", 'n', &out->dry_run },
 		{ 0 },
 	};
-	int c;
 
-	optind = 0;
-	while ((c = getopt_long(argc, argv, "hyn", options, NULL)) != -1) {
-		if (c == 'h')
-			out->help = true;
-		else if (c == 'y')
-			out->yes = true;
-		else if (c == 'n')
-			out->dry_run = true;
-		else
-			return false;
-	}
+	if (!cmd_parse(argv[0], argc, argv, argc, flags))
+		return false;
 	if (optind < argc)
 		out->direction = argv[optind++];
 	if (optind < argc ||

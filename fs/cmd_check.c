@@ -1,7 +1,6 @@
 #include "fs/commands.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -127,7 +126,7 @@ static int print_json(struct view *v, const char *dir,
                       const struct check_result *r)
 {
 	cJSON *o = cJSON_CreateObject();
-	char *text = NULL;
+	bool done = false;
 
 	if (o && cJSON_AddStringToObject(o, "state_dir", dir) &&
 	    cJSON_AddBoolToObject(o, "clean", !r->damages) &&
@@ -135,13 +134,10 @@ static int print_json(struct view *v, const char *dir,
 	    cJSON_AddNumberToObject(o, "repaired", r->repaired) &&
 	    cJSON_AddItemToObject(o, "findings", v->list)) {
 		v->list = NULL;
-		text = v->failed ? NULL : cJSON_Print(o);
+		done = !v->failed && cmd_print_json(o, true);
 	}
-	if (text)
-		puts(text);
-	cJSON_free(text);
 	cJSON_Delete(o);
-	return text ? 0 : -ENOMEM;
+	return done ? 0 : -ENOMEM;
 }
 
 /* ---- alone with it ------------------------------------------------------- */
@@ -208,29 +204,14 @@ struct arguments {
 
 static bool parse(int argc, char **argv, struct arguments *out)
 {
-	static const struct option options[] = {
-		{ "repair", no_argument, NULL, 'r' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
+	const struct cmd_flag flags[] = {
+		{ "repair", 0, &out->repair },
+		{ "json", 'j', &out->json },
+		{ "help", 'h', &out->help },
 		{ 0 },
 	};
-	int c;
 
-	*out = (struct arguments){ 0 };
-	optind = 0;
-	while ((c = getopt_long(argc, argv, "hj", options, NULL)) != -1) {
-		if (c == 'r')
-			out->repair = true;
-		else if (c == 'j')
-			out->json = true;
-		else if (c == 'h')
-			out->help = true;
-		else
-			return false;
-	}
-	if (optind < argc)
-		cmd_fail(0, "check: unexpected \"%s\"", argv[optind]);
-	return optind >= argc;
+	return cmd_parse("check", argc, argv, 0, flags);
 }
 
 int cmd_check(struct config *cfg, int argc, char **argv)

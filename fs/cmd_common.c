@@ -40,29 +40,50 @@ int cmd_fail(int status, const char *fmt, ...)
 }
 
 bool cmd_parse(const char *command, int argc, char **argv, int most,
-               bool *out_json, bool *out_help)
+               const struct cmd_flag *flags)
 {
-	static const struct option options[] = {
-		{ "help", no_argument, NULL, 'h' },
-		{ "json", no_argument, NULL, 'j' },
-		{ 0 },
-	};
-	int c;
+	struct option options[CMD_FLAGS_MAX + 1] = { 0 };
+	char letters[CMD_FLAGS_MAX + 1];
+	size_t len = 0;
+	int at;
 
-	*out_json = *out_help = false;
-	optind = 0;
-	while ((c = getopt_long(argc, argv, "hj", options, NULL)) != -1) {
-		if (c == 'h')
-			*out_help = true;
-		else if (c == 'j')
-			*out_json = true;
-		else
+	for (size_t i = 0; flags[i].name; i++) {
+		options[i].name = flags[i].name;
+		options[i].val = flags[i].letter;
+		if (flags[i].letter)
+			letters[len++] = flags[i].letter;
+		*flags[i].out = false;
+	}
+	letters[len] = '\0';
+	for (optind = 0;;) {
+		int c = getopt_long(argc, argv, letters, options, &at);
+
+		if (c == -1)
+			break;
+		if (c == '?')
 			return false;
+		for (size_t i = 0; flags[i].name; i++) {
+			if (c ? flags[i].letter == c : (size_t)at == i)
+				*flags[i].out = true;
+		}
 	}
 	if (argc - optind > most)
 		cmd_fail(0, "%s: unexpected \"%s\"", command,
 		         argv[optind + most]);
 	return argc - optind <= most;
+}
+
+bool cmd_print_json(const cJSON *o, bool indented)
+{
+	char *text = !o         ? NULL
+	             : indented ? cJSON_Print(o)
+	                        : cJSON_PrintUnformatted(o);
+
+	if (!text)
+		return false;
+	puts(text);
+	cJSON_free(text);
+	return true;
 }
 
 int cmd_fail_session(int rc, const char *why)

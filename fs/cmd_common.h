@@ -21,10 +21,23 @@ struct running;
 int cmd_fail(int status, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* The options --help and --json, then at most `most` operands, from
- * argv[optind] on. False: it was said what is wrong. */
+/* An option without a value. `letter`: of its short form, 0: there is none. */
+struct cmd_flag {
+	const char *name;
+	char letter;
+	bool *out;
+};
+
+/* Options, at most CMD_FLAGS_MAX and then one without a name, and at most
+ * `most` operands, from argv[optind] on. All *out become false, then true if
+ * they are given. False: it was said what is wrong. */
+#define CMD_FLAGS_MAX 8
 bool cmd_parse(const char *command, int argc, char **argv, int most,
-               bool *out_json, bool *out_help);
+               const struct cmd_flag *flags);
+
+/* Prints it in one line, or indented in several. False: no memory, or `o` is
+ * NULL, and nothing was printed. */
+bool cmd_print_json(const struct cJSON *o, bool indented);
 
 /* That no session could be opened (fs/direct.h). The line about a missing
  * token stands alone: scripts look for it as it is. Returns the status. */

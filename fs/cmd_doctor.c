@@ -73,20 +73,16 @@ static void report(void *arg, enum doctor_level level, const char *check,
 static int print_json(struct view *v)
 {
 	cJSON *o = cJSON_CreateObject();
-	char *text;
+	bool done;
 
 	cJSON_AddBoolToObject(o, "ok", !v->failures);
 	cJSON_AddNumberToObject(o, "failures", v->failures);
 	cJSON_AddNumberToObject(o, "warnings", v->warnings);
 	cJSON_AddItemToObject(o, "checks", v->list);
 	v->list = NULL;
-	text = cJSON_Print(o);
+	done = cmd_print_json(o, true);
 	cJSON_Delete(o);
-	if (!text)
-		return cmd_fail(EXIT_FAILED, "out of memory");
-	puts(text);
-	cJSON_free(text);
-	return EXIT_OK;
+	return done ? EXIT_OK : cmd_fail(EXIT_FAILED, "out of memory");
 }
 
 int cmd_doctor(struct config *cfg, int argc, char **argv)
@@ -95,8 +91,13 @@ int cmd_doctor(struct config *cfg, int argc, char **argv)
 	struct doctor d = { .config = cfg, .report = report, .arg = &v };
 	int status = EXIT_OK;
 	bool help;
+	const struct cmd_flag flags[] = {
+		{ "help", 'h', &help },
+		{ "json", 'j', &v.json },
+		{ 0 },
+	};
 
-	if (!cmd_parse("doctor", argc, argv, 0, &v.json, &help))
+	if (!cmd_parse("doctor", argc, argv, 0, flags))
 		return EXIT_USAGE;
 	if (help) {
 		fputs(usage, stdout);

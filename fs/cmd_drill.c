@@ -325,18 +325,14 @@ static int note(struct drill *d, const struct records *rec, int drilled)
 static int print_json(struct drill *d, const struct records *rec)
 {
 	cJSON *o = drill_json(rec->state_dir);
-	char *text;
+	bool done;
 
 	cJSON_AddNumberToObject(o, "compared_with_local", (double)d->compared);
 	cJSON_AddItemToObject(o, "findings", d->findings);
 	d->findings = NULL;
-	text = cJSON_Print(o);
+	done = cmd_print_json(o, true);
 	cJSON_Delete(o);
-	if (!text)
-		return -ENOMEM;
-	puts(text);
-	cJSON_free(text);
-	return 0;
+	return done ? 0 : -ENOMEM;
 }
 
 static void print_end(const struct drill *d)
@@ -405,24 +401,15 @@ static int open_and_run(struct config *cfg, struct drill *d)
 
 static bool parse(int argc, char **argv, struct drill *d, bool *out_help)
 {
-	static const struct option options[] = {
-		{ "help", no_argument, NULL, 'h' },
-		{ "json", no_argument, NULL, 'j' },
+	const struct cmd_flag flags[] = {
+		{ "help", 'h', out_help },
+		{ "json", 'j', &d->json },
 		{ 0 },
 	};
 	char *end;
-	int c;
 
-	*out_help = false;
-	optind = 0;
-	while ((c = getopt_long(argc, argv, "hj", options, NULL)) != -1) {
-		if (c == 'h')
-			*out_help = true;
-		else if (c == 'j')
-			d->json = true;
-		else
-			return false;
-	}
+	if (!cmd_parse("drill", argc, argv, argc, flags))
+		return false;
 	if (optind < argc) {
 		const char *word = argv[optind++];
 

@@ -108,19 +108,14 @@ static void on_line(void *arg, const cJSON *o)
 {
 	struct listening *l = arg;
 	const char *event = json_str(o, "event");
-	char *text;
 
 	l->ended = event && !strcmp(event, "end");
 	if (!event)
 		return;
-	if (!l->json) {
+	if (l->json)
+		cmd_print_json(o, false);
+	else
 		print_line(o);
-	} else {
-		text = cJSON_PrintUnformatted(o);
-		if (text)
-			puts(text);
-		cJSON_free(text);
-	}
 	fflush(stdout);
 }
 
@@ -148,9 +143,14 @@ int cmd_events(struct config *cfg, int argc, char **argv)
 	char why[CMD_WHY_BYTES];
 	struct running r;
 	bool help;
+	const struct cmd_flag flags[] = {
+		{ "help", 'h', &help },
+		{ "json", 'j', &l.json },
+		{ 0 },
+	};
 	int rc;
 
-	if (!cmd_parse("events", argc, argv, 0, &l.json, &help))
+	if (!cmd_parse("events", argc, argv, 0, flags))
 		return EXIT_USAGE;
 	if (help) {
 		fputs(usage, stdout);

@@ -258,8 +258,14 @@ struct arguments {
 
 static bool parse(int argc, char **argv, struct arguments *out)
 {
+	const struct cmd_flag flags[] = {
+		{ "help", 'h', &out->help },
+		{ "json", 'j', &out->json },
+		{ 0 },
+	};
+
 	*out = (struct arguments){ 0 };
-	if (!cmd_parse("receipt", argc, argv, 1, &out->json, &out->help))
+	if (!cmd_parse("receipt", argc, argv, 1, flags))
 		return false;
 	out->path = argv[optind];
 	return true;

@@ -258,13 +258,8 @@ static void print_node(const cJSON *o)
 
 static int print_json(const cJSON *o)
 {
-	char *text = o ? cJSON_Print(o) : NULL;
-
-	if (!text)
-		return cmd_fail(EXIT_FAILED, "out of memory");
-	puts(text);
-	cJSON_free(text);
-	return EXIT_OK;
+	return cmd_print_json(o, true) ? EXIT_OK
+	                               : cmd_fail(EXIT_FAILED, "out of memory");
 }
 
 /* Scripts get the members they look for, whatever happens; and what waits for
@@ -305,39 +300,24 @@ struct arguments {
 
 static bool parse(int argc, char **argv, struct arguments *out)
 {
-	static const struct option options[] = {
-		{ "help", no_argument, NULL, 'h' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "check", no_argument, NULL, 'c' },
-		{ "watch", no_argument, NULL, 'w' },
+	const struct cmd_flag flags[] = {
+		{ "help", 'h', &out->help },
+		{ "json", 'j', &out->json },
+		{ "check", 'c', &out->check },
+		{ "watch", 'w', &out->watch },
 		{ 0 },
 	};
-	int c;
 
 	*out = (struct arguments){ 0 };
-	optind = 0;
-	while ((c = getopt_long(argc, argv, "hjcw", options, NULL)) != -1) {
-		if (c == 'h')
-			out->help = true;
-		else if (c == 'j')
-			out->json = true;
-		else if (c == 'c')
-			out->check = true;
-		else if (c == 'w')
-			out->watch = true;
-		else
-			return false;
-	}
-	if (optind < argc)
-		out->path = argv[optind++];
-	if (optind < argc)
-		cmd_fail(0, "status: unexpected \"%s\"", argv[optind]);
+	if (!cmd_parse("status", argc, argv, 1, flags))
+		return false;
+	out->path = argv[optind];
 	if (out->watch && (out->path || out->json || out->check)) {
 		cmd_fail(0, "status: --watch goes with no PATH, --json or "
 		            "--check");
 		return false;
 	}
-	return optind >= argc;
+	return true;
 }
 
 static int check(const struct arguments *a, const cJSON *answer)

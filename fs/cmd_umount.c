@@ -37,23 +37,15 @@ struct arguments {
 
 static bool parse(int argc, char **argv, struct arguments *out)
 {
-	static const struct option options[] = {
-		{ "help", no_argument, NULL, 'h' },
-		{ "no-wait", no_argument, NULL, 'n' },
+	const struct cmd_flag flags[] = {
+		{ "help", 'h', &out->help },
+		{ "no-wait", 0, &out->no_wait },
 		{ 0 },
 	};
-	int c;
 
 	*out = (struct arguments){ 0 };
-	optind = 0;
-	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		if (c == 'h')
-			out->help = true;
-		else if (c == 'n')
-			out->no_wait = true;
-		else
-			return false;
-	}
+	if (!cmd_parse("umount", argc, argv, argc, flags))
+		return false;
 	if (out->help)
 		return true;
 	if (optind + 1 != argc) {

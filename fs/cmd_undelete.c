@@ -80,7 +80,6 @@ static int print_json(void *arg, const struct ledger_entry *e)
 {
 	cJSON *o = cJSON_CreateObject();
 	char when[CLOCK_RFC3339_SIZE];
-	char *text = NULL;
 	bool ok;
 
 	(void)arg;
@@ -90,13 +89,9 @@ static int print_json(void *arg, const struct ledger_entry *e)
 	     cJSON_AddBoolToObject(o, "folder", is_folder(e)) &&
 	     cJSON_AddNumberToObject(o, "size", (double)e->plain_size) &&
 	     (!e->path[0] || cmd_add_name(o, "path", e->path + 1));
-	if (ok)
-		text = cJSON_PrintUnformatted(o);
-	if (text)
-		puts(text);
-	cJSON_free(text);
+	ok = ok && cmd_print_json(o, false);
 	cJSON_Delete(o);
-	return text ? 0 : -ENOMEM;
+	return ok ? 0 : -ENOMEM;
 }
 
 static int list(const struct config *cfg, const struct args *a)
@@ -284,8 +279,14 @@ static int undelete_one(struct config *cfg, const struct args *a)
 
 static bool parse(int argc, char **argv, struct args *out)
 {
+	const struct cmd_flag flags[] = {
+		{ "help", 'h', &out->help },
+		{ "json", 'j', &out->json },
+		{ 0 },
+	};
+
 	*out = (struct args){ 0 };
-	if (!cmd_parse("undelete", argc, argv, 1, &out->json, &out->help))
+	if (!cmd_parse("undelete", argc, argv, 1, flags))
 		return false;
 	out->what = argv[optind];
 	if (!out->help && out->what && (out->json || !*out->what)) {

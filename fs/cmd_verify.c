@@ -22,6 +22,7 @@
 #include "fs/verify.h"
 #include "net/clock.h"
 #include "net/graph.h"
+#include "net/json.h"
 #include "net/log.h"
 
 #define MAX_EXTRA 1000 /* listed in JSON */
@@ -183,9 +184,9 @@ static int print_json(struct verification *v, uint64_t requests)
 {
 	const struct verify_result *r = &v->result;
 	cJSON *o = cJSON_CreateObject(), *s;
-	char *text;
+	bool done;
 
-	control_add_time(o, "time", clock_real_ns());
+	json_add_time(o, "time", clock_real_ns());
 	cJSON_AddBoolToObject(o, "agrees", verdict(v) != EXIT_DIFFERENT);
 	cJSON_AddNumberToObject(o, "files", (double)r->checked);
 	cJSON_AddNumberToObject(o, "folders", (double)r->folders);
@@ -207,13 +208,9 @@ static int print_json(struct verification *v, uint64_t requests)
 	cJSON_AddItemToObject(o, "findings", v->findings);
 	cJSON_AddItemToObject(o, "extra_items", v->extra);
 	v->findings = v->extra = NULL;
-	text = cJSON_Print(o);
+	done = cmd_print_json(o, true);
 	cJSON_Delete(o);
-	if (!text)
-		return cmd_fail(EXIT_FAILED, "out of memory");
-	puts(text);
-	cJSON_free(text);
-	return EXIT_OK;
+	return done ? EXIT_OK : cmd_fail(EXIT_FAILED, "out of memory");
 }
 
 static int print_result(struct verification *v, struct direct *d)

@@ -94,20 +94,15 @@ static int print_json(const struct direct *d, const struct direct_file *f,
                       const struct direct_versions *l)
 {
 	cJSON *o = cJSON_CreateObject(), *list;
-	char *text = NULL;
 	bool ok = cJSON_AddStringToObject(o, "item", f->item.id) &&
 	          cmd_add_name(o, "name", f->node.name) &&
 	          (list = cJSON_AddArrayToObject(o, "versions"));
 
 	for (size_t i = 0; ok && i < l->n; i++)
 		ok = add_version(d, list, &l->v[i]);
-	if (ok)
-		text = cJSON_PrintUnformatted(o);
-	if (text)
-		puts(text);
-	cJSON_free(text);
+	ok = ok && cmd_print_json(o, false);
 	cJSON_Delete(o);
-	return text ? 0 : -ENOMEM;
+	return ok ? 0 : -ENOMEM;
 }
 
 static int list(struct direct *d, const char *path, const struct args *a)
@@ -137,8 +132,14 @@ static int list(struct direct *d, const char *path, const struct args *a)
 
 static bool parse(int argc, char **argv, struct args *out)
 {
+	const struct cmd_flag flags[] = {
+		{ "help", 'h', &out->help },
+		{ "json", 'j', &out->json },
+		{ 0 },
+	};
+
 	*out = (struct args){ 0 };
-	if (!cmd_parse("versions", argc, argv, 1, &out->json, &out->help))
+	if (!cmd_parse("versions", argc, argv, 1, flags))
 		return false;
 	out->what = argv[optind];
 	if (!out->help && (!out->what || !*out->what)) {

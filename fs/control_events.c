@@ -14,6 +14,7 @@
 #include "fs/plan.h"
 #include "fs/store.h"
 #include "net/clock.h"
+#include "net/json.h"
 
 #define PATH_BYTES 8192
 #define MAX_BEHIND 65536 /* bytes a reader may lag before it loses lines */
@@ -144,7 +145,7 @@ static cJSON *state_line(const struct engine_status *s)
 	cJSON_AddNumberToObject(o, "pending_files", (double)s->pending_files);
 	cJSON_AddNumberToObject(o, "pending_bytes", (double)s->pending_bytes);
 	if (until)
-		control_add_time(o, "until", control_wall_time(until));
+		json_add_time(o, "until", control_wall_time(until));
 	return o;
 }
 

@@ -23,24 +23,13 @@
 #include "fs/space.h"
 #include "fs/store.h"
 #include "net/clock.h"
+#include "net/json.h"
 #include "net/log.h"
 
 #define PATH_BYTES        8192
 #define MAX_LISTED        100
 #define MAX_EXAMPLES      1000
 #define MAX_EXAMPLE_BYTES (256 << 10)
-
-void control_add_time(cJSON *o, const char *name, int64_t ns)
-{
-	char text[CLOCK_RFC3339_SIZE];
-
-	if (!ns) {
-		cJSON_AddNullToObject(o, name);
-		return;
-	}
-	clock_format_rfc3339(ns, 0, text);
-	cJSON_AddStringToObject(o, name, text);
-}
 
 static void add_bytes(cJSON *o, const char *name, int64_t v)
 {
@@ -195,7 +184,7 @@ static int describe_held(struct db *db, enum hold_dir dir, int64_t max,
 	o = cJSON_CreateObject();
 	cJSON_AddStringToObject(o, "direction",
 	                        dir == HOLD_OUT ? "outgoing" : "incoming");
-	control_add_time(o, "since", since);
+	json_add_time(o, "since", since);
 	cJSON_AddNumberToObject(o, "deletes", (double)held.deletes);
 	cJSON_AddNumberToObject(o, "overwrites", (double)held.overwrites);
 	e.array = cJSON_AddArrayToObject(o, "examples");
@@ -328,14 +317,14 @@ cJSON *control_status(struct nmb *nmb, unsigned waiting)
 	cJSON_AddNumberToObject(o, "cache_size", (double)budget);
 	add_traffic(nmb, o);
 	add_quota(o, &s);
-	control_add_time(o, "throttled_until", throttled);
-	control_add_time(o, "full_until", control_wall_time(s.full_until_ms));
+	json_add_time(o, "throttled_until", throttled);
+	json_add_time(o, "full_until", control_wall_time(s.full_until_ms));
 	if (s.paused)
 		cJSON_AddStringToObject(o, "paused", s.paused);
 	else
 		cJSON_AddNullToObject(o, "paused");
 	add_last_error(nmb, o, &s);
-	control_add_time(o, "last_sync", s.last_sync_ns);
+	json_add_time(o, "last_sync", s.last_sync_ns);
 	cJSON_AddBoolToObject(o, "listed", s.listed);
 	cJSON_AddItemToObject(o, "last_drill", drill_json(nmb->state_dir));
 	control_add_text(o, "mountpoint", nmb->mountpoint);

@@ -42,8 +42,6 @@ int control_find(struct nmb *nmb, const char *path, uint64_t *out_ino);
 /* Paths may hold any byte, and texts of the service too; JSON takes UTF-8:
  * escaped as in the log. */
 void control_add_text(cJSON *o, const char *name, const char *text);
-/* RFC 3339 of ns since 1970; null if 0. */
-void control_add_time(cJSON *o, const char *name, int64_t ns);
 /* ns since 1970 of a clock_mono_ms(); 0: never. */
 int64_t control_wall_time(int64_t mono_ms);
 

@@ -26,28 +26,16 @@ const char *drill_outcome_name(enum drill_outcome o)
 
 /* ---- as JSON ------------------------------------------------------------- */
 
-static void add_time(cJSON *o, const char *name, int64_t ns)
-{
-	char text[CLOCK_RFC3339_SIZE];
-
-	if (!ns) {
-		cJSON_AddNullToObject(o, name);
-		return;
-	}
-	clock_format_rfc3339(ns, 0, text);
-	cJSON_AddStringToObject(o, name, text);
-}
-
 static cJSON *to_json(const struct drill_record *r)
 {
 	cJSON *o = cJSON_CreateObject();
 
-	add_time(o, "time", r->time);
+	json_add_time(o, "time", r->time);
 	cJSON_AddStringToObject(o, "outcome", outcomes[r->outcome]);
 	cJSON_AddNumberToObject(o, "files", (double)r->files);
 	cJSON_AddNumberToObject(o, "bytes", (double)r->bytes);
 	cJSON_AddNumberToObject(o, "failed", (double)r->failed);
-	add_time(o, "last_passed", r->last_passed);
+	json_add_time(o, "last_passed", r->last_passed);
 	return o;
 }
 

@@ -7,6 +7,8 @@
 
 #include <sodium.h>
 
+#include "net/clock.h"
+
 #define MAX_EXACT 9007199254740992.0 /* 2^53 */
 
 /* Replaces \u0000 by \ufffd; an even number of backslashes before it means
@@ -113,4 +115,16 @@ int64_t json_i64(const cJSON *obj, const char *name, int64_t def)
 	    fabs(v->valuedouble) > MAX_EXACT)
 		return def;
 	return (int64_t)v->valuedouble;
+}
+
+void json_add_time(cJSON *obj, const char *name, int64_t ns)
+{
+	char text[CLOCK_RFC3339_SIZE];
+
+	if (!ns) {
+		cJSON_AddNullToObject(obj, name);
+		return;
+	}
+	clock_format_rfc3339(ns, 0, text);
+	cJSON_AddStringToObject(obj, name, text);
 }

@@ -37,4 +37,7 @@ bool json_bool(const cJSON *obj, const char *name, bool def);
  * are cut, NaN and what does not fit 2^53 give `def`. */
 int64_t json_i64(const cJSON *obj, const char *name, int64_t def);
 
+/* RFC 3339 of ns since 1970; null if 0. */
+void json_add_time(cJSON *obj, const char *name, int64_t ns);
+
 #endif

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fs/attempt.h"
 #include "fs/db.h"
 
 static void run(const char *const argv[])
@@ -199,6 +200,21 @@ struct content *crig_replace(struct crig *r, uint64_t ino)
 }
 
 /* ---- contents ---------------------------------------------------------- */
+
+void crig_add_attempt(struct crig *r, uint64_t ino, uint64_t gen)
+{
+	struct attempt *a = attempt_alloc();
+	struct db *db;
+	int rc;
+
+	a->ino = ino;
+	a->gen = gen;
+	rc = store_begin(r->store, &db);
+	if (rc == 0)
+		rc = attempt_insert(db, a);
+	CHECK_EQ(store_end(r->store, rc), 0);
+	attempt_free(a);
+}
 
 void crig_settle(struct content *c)
 {

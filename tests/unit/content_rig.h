@@ -46,6 +46,9 @@ struct content *crig_replace(struct crig *r, uint64_t ino);
 struct node crig_node(struct crig *r, uint64_t ino); /* ino 0: none */
 void crig_update(struct crig *r, const struct node *n);
 
+/* One that is on its way, durable. */
+void crig_add_attempt(struct crig *r, uint64_t ino, uint64_t gen);
+
 /* Settles, and marks as uploaded ("ID", "E2"). */
 void crig_settle(struct content *c);
 void crig_upload(struct crig *r, struct content *c);

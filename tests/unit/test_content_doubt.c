@@ -29,21 +29,6 @@ static uint64_t add_read(const char *name)
 	return ino;
 }
 
-static void add_attempt(uint64_t ino, uint64_t gen)
-{
-	struct attempt *a = attempt_alloc();
-	struct db *db;
-	int rc;
-
-	a->ino = ino;
-	a->gen = gen;
-	rc = store_begin(rig.store, &db);
-	if (rc == 0)
-		rc = attempt_insert(db, a);
-	CHECK_EQ(store_end(rig.store, rc), 0);
-	attempt_free(a);
-}
-
 /* What the disk had of the chunk was not its bytes. */
 static void cut(uint64_t cid, uint64_t damaged)
 {
@@ -87,7 +72,7 @@ static void test_gone_back_to(void)
 	cid = crig_node(&rig, ino).cid;
 	c = crig_replace(&rig, ino);
 	crig_write(c, 0, 50, 2);
-	add_attempt(ino, 2);
+	crig_add_attempt(&rig, ino, 2);
 	cut(cid, 1);
 	n = crig_node(&rig, ino);
 	CHECK_EQ(n.cid, cid);
@@ -112,7 +97,7 @@ static void test_gone_back_to_no_file(void)
 	cid = crig_node(&rig, ino).cid;
 	c = crig_replace(&rig, ino);
 	crig_write(c, 0, 50, 2);
-	add_attempt(ino, 2);
+	crig_add_attempt(&rig, ino, 2);
 	crig_path(&rig, cid, "", path);
 	CHECK_EQ(unlink(path), 0);
 	crig_kill(&rig, c, true);
@@ -165,7 +150,7 @@ static void test_sent_again(void)
 	cid = crig_node(&rig, ino).cid;
 	c = crig_replace(&rig, ino);
 	crig_write(c, 0, 50, 2);
-	add_attempt(ino, 2);
+	crig_add_attempt(&rig, ino, 2);
 	cut(cid, 2);
 	c = crig_get(&rig, ino);
 	CHECK_EQ(content_get_sums(c, &sums, &n), -EAGAIN);

@@ -102,21 +102,6 @@ static void test_kill_partial(void)
 
 /* ---- the machine died -------------------------------------------------- */
 
-static void add_attempt(uint64_t ino, uint64_t gen)
-{
-	struct attempt *a = attempt_alloc();
-	struct db *db;
-	int rc;
-
-	a->ino = ino;
-	a->gen = gen;
-	rc = store_begin(rig.store, &db);
-	if (rc == 0)
-		rc = attempt_insert(db, a);
-	CHECK_EQ(store_end(rig.store, rc), 0);
-	attempt_free(a);
-}
-
 static int64_t count_attempts(void)
 {
 	struct db *db;
@@ -140,7 +125,7 @@ static void test_reboot_new_file(void)
 	content_put(c);
 	ino = crig_add_file(&rig, "a", &c);
 	crig_write(c, 0, 100, 1);
-	add_attempt(ino, 1);
+	crig_add_attempt(&rig, ino, 1);
 	crig_kill(&rig, c, true);
 	CHECK_EQ(rig.found.reverted, 1);
 	CHECK_EQ(rig.found.quarantined, 1);
@@ -212,7 +197,7 @@ static void test_reboot_edit_under_way(void)
 	uint64_t ino;
 
 	edit_unflushed(&ino);
-	add_attempt(ino, 2);
+	crig_add_attempt(&rig, ino, 2);
 	crig_kill(&rig, c, true);
 	CHECK_EQ(crig_node(&rig, ino).gen, 3);
 	CHECK(crig_node(&rig, ino).flags & NODE_DIRTY);
@@ -411,7 +396,7 @@ static void test_reboot_with_attempt(void)
 		c = crig_replace(&rig, ino);
 		crig_write(c, 0, 50, 2);
 		CHECK_EQ(content_gen(c), 2);
-		add_attempt(ino, 2);
+		crig_add_attempt(&rig, ino, 2);
 		crig_kill(&rig, c, true);
 		n = crig_node(&rig, ino);
 		CHECK_EQ(get_attempt_state(ino), ATTEMPT_LOOK);
