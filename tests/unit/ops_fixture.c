@@ -338,10 +338,12 @@ void rig_unmount(void)
 	struct nmb *n = &rig.nmb;
 	char cmd[128];
 
+	/* In the order of fs/mount_serve.c: nobody writes to the connection
+	 * when it is closed. */
 	park_end(n->park, -EIO);
+	notify_stop(n->notify);
 	stop_serving(n);
 	fuse_session_unmount(n->fuse);
-	notify_stop(n->notify);
 	fuse_session_destroy(n->fuse);
 	ops_close_all(n);
 	atomic_store(&rig.stuck, false);
